@@ -1,0 +1,79 @@
+/** The parts a topology is made of: plain data that the builder fills and the task brings to life. */
+import type { Serde } from '../serde/serde.ts';
+import type { ProcessorSupplier, Record } from './processor.ts';
+
+/** Milliseconds since the epoch; negative drops the record. `partitionTimeMs`: the largest so far, or -1. */
+export type TimestampExtractor = (record: Record<unknown, unknown>, partitionTimeMs: number) => number;
+
+/** The partition, of `partitions`; undefined = by the key's murmur2 hash, as Kafka. */
+export type StreamPartitioner = (
+  topic: string,
+  key: unknown,
+  value: unknown,
+  partitions: number,
+) => number | undefined;
+
+/** A topic by its name, or one of the application's own, whose name gets the prefix `<application.id>-`. */
+export interface TopicRef {
+  readonly name: string;
+  readonly internal: boolean;
+}
+
+export interface SourceNode {
+  readonly kind: 'source';
+  readonly name: string;
+  readonly topics: readonly TopicRef[];
+  readonly keySerde: Serde<unknown>;
+  readonly valueSerde: Serde<unknown>;
+  readonly timestampExtractor: TimestampExtractor | undefined;
+  readonly children: string[];
+}
+
+export interface ProcessorNode {
+  readonly kind: 'processor';
+  readonly name: string;
+  readonly supplier: ProcessorSupplier<unknown, unknown>;
+  readonly stores: string[];
+  readonly parents: readonly string[];
+  readonly children: string[];
+  /**
+   * The key that goes out is the key that came in, and reads of stores are by that key: the engine may
+   * then load state by the source record's key for everything downstream.
+   */
+  readonly keepsKey: boolean;
+  /** Written by the user, not by the DSL: a read that was not declared is an error, not a slow path. */
+  readonly handWritten: boolean;
+}
+
+export interface SinkNode {
+  readonly kind: 'sink';
+  readonly name: string;
+  /** Static, or chosen per record (then never internal). */
+  readonly topic: TopicRef | ((record: Record<unknown, unknown>) => string);
+  readonly keySerde: Serde<unknown>;
+  readonly valueSerde: Serde<unknown>;
+  readonly partitioner: StreamPartitioner | undefined;
+  readonly parents: readonly string[];
+}
+
+export type GraphNode = SourceNode | ProcessorNode | SinkNode;
+
+/** A state store's definition. Units: `retentionMs` in milliseconds (window stores only). */
+export interface StoreSpec {
+  readonly name: string;
+  readonly kind: 'key-value' | 'window';
+  readonly keySerde: Serde<unknown>;
+  readonly valueSerde: Serde<unknown>;
+  /** False: lost when the task moves. */
+  readonly changelog: boolean;
+  readonly retentionMs?: number;
+  readonly retainDuplicates?: boolean;
+  /** More settings of the changelog topic, in Kafka's names. */
+  readonly topicConfig?: Readonly<globalThis.Record<string, string>>;
+}
+
+/** An internal topic through which records get a new key. `partitions` undefined = as its co-partitioned ones. */
+export interface RepartitionSpec {
+  readonly name: string;
+  readonly partitions: number | undefined;
+}

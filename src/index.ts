@@ -1,0 +1,59 @@
+/**
+ * The public interface of the Millrace runtime: named exports only. Applications import it as `millrace`
+ * (inside this repository `#streams`); tests add `millrace/testing`.
+ */
+
+export { assert, must, unreachable } from './base/assert.ts';
+export type { KeyValueBackend, OpenBackend } from './base/backend-port.ts';
+export type { Clock, Random } from './base/clock-port.ts';
+export { type ErrorCode, type ErrorKind, errorCodes, StreamsError } from './base/errors.ts';
+export { murmur2, partitionForKey } from './base/murmur2.ts';
+export {
+  type Header,
+  type Headers,
+  lastHeader,
+  type TopicPartition,
+  textHeader,
+  withHeader,
+} from './base/record.ts';
+export type { CompatibilityLevel, SchemaRegistry } from './base/registry-port.ts';
+export { seededRandom, shuffled } from './base/seeded-random.ts';
+export { type Logger, type Metrics, silentTelemetry, type Telemetry } from './base/telemetry-port.ts';
+export { wallClock } from './base/wall-clock.ts';
+export type {
+  Admin,
+  Broker,
+  Consumer,
+  GroupMember,
+  OutgoingRecord,
+  PartitionOffset,
+  Producer,
+  RecordBatch,
+  TopicSpec,
+} from './broker/broker-port.ts';
+export type { StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
+export type {
+  KeyValueStore,
+  Prefetch,
+  Processor,
+  ProcessorContext,
+  ProcessorSupplier,
+  PunctuationType,
+  Record,
+  RecordMetadata,
+  StateStore,
+  Timer,
+  TimerClock,
+  Timers,
+  WindowStore,
+} from './graph/processor.ts';
+export { Topology } from './graph/topology.ts';
+export {
+  bytesSerde,
+  doubleSerde,
+  integerSerde,
+  jsonSerde,
+  longSerde,
+  type Serde,
+  stringSerde,
+} from './serde/serde.ts';
