@@ -27,7 +27,7 @@ export function prefixEnd(prefix: Buffer): Buffer | undefined {
 
 /** A key as a string for maps: one character a byte, so string order is byte order. */
 export function mapKey(bytes: Buffer): string {
-  return bytes.latin1Slice(0, bytes.length);
+  return bytes.toString('latin1');
 }
 
 export function fromMapKey(key: string): Buffer {

@@ -27,7 +27,7 @@ function sized(bytes: Buffer, size: number, name: string): Buffer {
 export const stringSerde: Serde<string> = {
   name: 'string',
   serialize: (value) => (value === null ? null : Buffer.from(value, 'utf8')),
-  deserialize: (bytes) => (bytes === null ? null : bytes.utf8Slice(0, bytes.length)),
+  deserialize: (bytes) => (bytes === null ? null : bytes.toString('utf8')),
 };
 
 export const bytesSerde: Serde<Buffer> = {
@@ -87,7 +87,7 @@ export function jsonSerde<T>(): Serde<T> {
     deserialize: (bytes) => {
       if (bytes === null) return null;
       try {
-        return JSON.parse(bytes.utf8Slice(0, bytes.length)) as T;
+        return JSON.parse(bytes.toString('utf8')) as T;
       } catch (error) {
         throw new StreamsError('RECORD_UNREADABLE', 'the bytes are not JSON', { cause: error });
       }
