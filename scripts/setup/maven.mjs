@@ -23,6 +23,7 @@ export async function runMaven(args, what, wayOut) {
     tickMs: 20_000,
     onTick: (ms) => say(`still fetching ${what} (${duration(ms)})`),
   });
-  if (!result.ok) throw new SetupError(`Maven could not fetch ${what}`, { type: wayOut, details: result.tail });
+  if (!result.ok)
+    throw new SetupError(`Maven could not fetch ${what}`, { type: wayOut, details: result.tail });
   say(`${what} fetched in ${duration(result.tookMs)}`);
 }

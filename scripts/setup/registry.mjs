@@ -30,19 +30,29 @@ export async function ensureRegistry() {
 async function fetchInto(folder) {
   const artifact = `io.apicurio:apicurio-registry-app:${registryVersion}:tar.gz:all`;
   const goal = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy';
-  await runMaven([goal, `-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`], 'the schema registry', wayOut);
+  await runMaven(
+    [goal, `-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`],
+    'the schema registry',
+    wayOut,
+  );
   const archive = readdirSync(folder).find((name) => name.endsWith('.tar.gz'));
   if (!archive) throw new SetupError('Maven ended well but brought no schema registry', { type: wayOut });
   const path = join(folder, archive);
   const sum = await sha256OfFile(path);
   if (sum !== archiveSha256) {
-    throw new SetupError(`the schema registry's archive has the checksum ${sum}, expected is ${archiveSha256}`, {
-      type: `rm -r ~/.m2/repository/io/apicurio && ${wayOut}`,
-    });
+    throw new SetupError(
+      `the schema registry's archive has the checksum ${sum}, expected is ${archiveSha256}`,
+      {
+        type: `rm -r ~/.m2/repository/io/apicurio && ${wayOut}`,
+      },
+    );
   }
   const unpacked = capture('tar', ['-xzf', path, '-C', folder], { timeout: 5 * 60_000 });
   if (!unpacked.ok || !existsSync(join(folder, 'quarkus-run.jar'))) {
-    throw new SetupError('the schema registry could not be unpacked', { type: wayOut, details: unpacked.output });
+    throw new SetupError('the schema registry could not be unpacked', {
+      type: wayOut,
+      details: unpacked.output,
+    });
   }
   rmSync(path);
 }
