@@ -1,0 +1,159 @@
+/**
+ * One store's changes between commits, as bytes, with the committed values it has in memory.
+ *
+ * Reads go: open ▸ sealed ▸ batch ▸ cache; what is in none of them is on disk and has to be loaded first.
+ *
+ *   open    changes being made by the records since the last seal
+ *   sealed  changes being committed: on their way to the changelog, not yet on disk
+ *   batch   committed entries loaded for the round at hand: never evicted while it lasts
+ *   cache   committed entries, the most recent of them, decoded
+ *
+ * Uncommitted changes never reach the disk (task-state.ts writes `sealed` after the transaction has
+ * committed), so a crash leaves the store behind its changelog, never ahead.
+ *
+ * Why a key that is being loaded cannot go stale: a load is started only for keys that are in none of the
+ * four, the task processes nothing while it loads, and a store write that ends meanwhile writes sealed
+ * keys only. Ranges have no such luck: `version` tells the loader to read them again.
+ */
+import { LRUCache } from 'lru-cache';
+import { fromMapKey } from '../base/bytes.ts';
+
+/** A key's bytes (null = known to be absent) and, once somebody decoded them, the value. */
+export interface StateEntry {
+  readonly bytes: Buffer | null;
+  decoded: unknown;
+}
+
+/** A range read from disk, in byte order, with the writes that came since laid over it. */
+export interface LoadedRange {
+  readonly from: string;
+  readonly to: string;
+  readonly entries: Map<string, StateEntry>;
+}
+
+/** The range [from, to) of map keys, as one string. */
+function rangeId(from: string, to: string): string {
+  return `${from.length}:${from}${to}`;
+}
+
+type Undo = { readonly key: string; readonly previous: StateEntry | undefined };
+
+export class Generations {
+  #open = new Map<string, StateEntry>();
+  #sealed: Map<string, StateEntry> | undefined;
+  readonly #batch = new Map<string, StateEntry>();
+  readonly #ranges = new Map<string, LoadedRange>();
+  readonly #cache: LRUCache<string, StateEntry>;
+  readonly #undo: Undo[] = [];
+  /** Rises when sealed changes have gone to disk. */
+  version = 0;
+
+  constructor(cacheEntriesMax: number) {
+    this.#cache = new LRUCache<string, StateEntry>({ max: cacheEntriesMax });
+  }
+
+  /** Undefined: not in memory, load it. */
+  read(key: string): StateEntry | undefined {
+    return this.#open.get(key) ?? this.#sealed?.get(key) ?? this.#batch.get(key) ?? this.#cache.get(key);
+  }
+
+  write(key: string, bytes: Buffer | null, decoded: unknown): void {
+    this.#undo.push({ key, previous: this.#open.get(key) });
+    this.#open.set(key, { bytes, decoded });
+  }
+
+  /** Takes what was loaded from disk; an entry that is newer in memory stays. */
+  loaded(key: string, bytes: Buffer | null): void {
+    if (this.read(key) !== undefined) return;
+    const entry: StateEntry = { bytes, decoded: undefined };
+    this.#batch.set(key, entry);
+    this.#cache.set(key, entry);
+  }
+
+  /** Keeps a cached entry until the end of the round; false when it has to be loaded. */
+  pin(key: string): boolean {
+    const entry = this.read(key);
+    if (entry === undefined) return false;
+    this.#batch.set(key, entry);
+    return true;
+  }
+
+  hasRange(from: string, to: string): boolean {
+    return this.#ranges.has(rangeId(from, to));
+  }
+
+  loadedRange(from: string, to: string, entries: Iterable<readonly [string, Buffer]>): void {
+    const map = new Map<string, StateEntry>();
+    for (const [key, bytes] of entries) map.set(key, { bytes, decoded: undefined });
+    this.#ranges.set(rangeId(from, to), { from, to, entries: map });
+  }
+
+  /** Present entries of [from, to) in byte order, or undefined when the range was not loaded. */
+  readRange(from: string, to: string): [string, StateEntry][] | undefined {
+    const range = this.#ranges.get(rangeId(from, to));
+    if (range === undefined) return undefined;
+    const merged = new Map(range.entries);
+    for (const generation of [this.#sealed, this.#open]) {
+      if (generation === undefined) continue;
+      for (const [key, entry] of generation) if (key >= from && key < to) merged.set(key, entry);
+    }
+    return [...merged]
+      .filter(([, entry]) => entry.bytes !== null)
+      .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  }
+
+  endRound(): void {
+    this.#batch.clear();
+    this.#ranges.clear();
+  }
+
+  /** A mark to roll back to. Marks are only valid until the next seal. */
+  savepoint(): number {
+    return this.#undo.length;
+  }
+
+  rollback(savepoint: number): void {
+    while (this.#undo.length > savepoint) {
+      const { key, previous } = this.#undo.pop() as Undo;
+      if (previous === undefined) this.#open.delete(key);
+      else this.#open.set(key, previous);
+    }
+  }
+
+  get openCount(): number {
+    return this.#open.size;
+  }
+
+  /** Closes the open generation and returns its last value per key. The earlier sealed one must be stored. */
+  seal(): { readonly key: Buffer; readonly value: Buffer | null }[] {
+    this.#sealed = this.#open;
+    this.#open = new Map();
+    this.#undo.length = 0;
+    return [...this.#sealed].map(([key, entry]) => ({ key: fromMapKey(key), value: entry.bytes }));
+  }
+
+  /** The sealed changes are on disk: they are committed values now. */
+  stored(): void {
+    if (this.#sealed === undefined) return;
+    for (const [key, entry] of this.#sealed) {
+      this.#cache.set(key, entry);
+      this.#batch.set(key, entry);
+      for (const range of this.#ranges.values()) {
+        if (key >= range.from && key < range.to) range.entries.set(key, entry);
+      }
+    }
+    this.#sealed = undefined;
+    this.version++;
+  }
+
+  /** Forgets everything in memory: after an abort, nothing here may be believed. */
+  discard(): void {
+    this.#open = new Map();
+    this.#sealed = undefined;
+    this.#undo.length = 0;
+    this.#batch.clear();
+    this.#ranges.clear();
+    this.#cache.clear();
+    this.version++;
+  }
+}

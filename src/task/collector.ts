@@ -1,0 +1,71 @@
+/**
+ * What a task wants to write: records of the open generation, in order. They wait here in memory until the
+ * generation is sealed, so a transaction only ever holds whole, sealed generations, and a rolled-back
+ * record leaves no output behind.
+ */
+
+import { StreamsError } from '../base/errors.ts';
+import { partitionForKey } from '../base/murmur2.ts';
+import type { OutgoingRecord } from '../broker/broker-port.ts';
+import type { SinkNode } from '../graph/node.ts';
+import type { Record } from '../graph/processor.ts';
+import { resolveTopic } from '../graph/subtopology.ts';
+
+export class Collector {
+  readonly #applicationId: string;
+  readonly #partitionsOf: ReadonlyMap<string, number>;
+  #open: OutgoingRecord[] = [];
+  /** Spreads records without a key; their order across partitions means nothing. */
+  #roundRobin = 0;
+
+  constructor(applicationId: string, partitionsOf: ReadonlyMap<string, number>) {
+    this.#applicationId = applicationId;
+    this.#partitionsOf = partitionsOf;
+  }
+
+  /** Serializes at once: a value that cannot be written fails its own record, not the commit. */
+  send(sink: SinkNode, record: Record<unknown, unknown>): void {
+    const topic =
+      typeof sink.topic === 'function' ? sink.topic(record) : resolveTopic(sink.topic, this.#applicationId);
+    const partitions = this.#partitionsOf.get(topic);
+    if (partitions === undefined) {
+      throw new StreamsError(
+        'TOPIC_UNKNOWN',
+        `sink ${sink.name} writes to topic ${topic}, which was not there at the start`,
+        { context: { topic, node: sink.name } },
+      );
+    }
+    const key = sink.keySerde.serialize(record.key, topic);
+    const value = sink.valueSerde.serialize(record.value, topic);
+    const chosen = sink.partitioner?.(topic, record.key, record.value, partitions);
+    const partition =
+      chosen ?? (key === null ? this.#roundRobin++ % partitions : partitionForKey(key, partitions));
+    this.#open.push({ topic, partition, key, value, timestamp: record.timestamp, headers: record.headers });
+  }
+
+  sendRaw(record: OutgoingRecord): void {
+    this.#open.push(record);
+  }
+
+  get openCount(): number {
+    return this.#open.length;
+  }
+
+  savepoint(): number {
+    return this.#open.length;
+  }
+
+  rollback(savepoint: number): void {
+    this.#open.length = savepoint;
+  }
+
+  seal(): OutgoingRecord[] {
+    const sealed = this.#open;
+    this.#open = [];
+    return sealed;
+  }
+
+  discard(): void {
+    this.#open = [];
+  }
+}

@@ -1,0 +1,304 @@
+/**
+ * The nodes of one task, alive: a processor instance per node, records forwarded by plain calls from parent
+ * to child, sinks into the collector. Knows nothing of queues, rounds or commits.
+ */
+import { must } from '../base/assert.ts';
+import type { Clock } from '../base/clock-port.ts';
+import { StreamsError } from '../base/errors.ts';
+import type { ProcessorNode, SourceNode } from '../graph/node.ts';
+import type {
+  Processor,
+  ProcessorContext,
+  PunctuationType,
+  Record,
+  RecordMetadata,
+  StateStore,
+  Timer,
+  Timers,
+} from '../graph/processor.ts';
+import type { Serde } from '../serde/serde.ts';
+import type { LoadRequest, TaskState } from '../store/task-state.ts';
+import type { Collector } from './collector.ts';
+import type { QueuedRecord } from './record-queue.ts';
+import type { TaskPlan } from './task-plan.ts';
+import type { StoredTimer, TimerIndex } from './timer-index.ts';
+import { StateMiss, type TaskStore, TypedKeyValueStore, TypedWindowStore } from './typed-stores.ts';
+
+export interface ProcessorGraphOptions {
+  readonly plan: TaskPlan;
+  readonly applicationId: string;
+  readonly state: TaskState;
+  readonly timers: TimerIndex;
+  readonly collector: Collector;
+  readonly clock: Clock;
+  readonly currentRecord: () => QueuedRecord | undefined;
+  readonly streamTimeMs: () => number;
+  readonly requestCommit: () => void;
+}
+
+interface LiveNode {
+  readonly node: ProcessorNode;
+  readonly processor: Processor<unknown, unknown>;
+  readonly context: ProcessorContext<unknown, unknown>;
+  readonly stores: readonly (StateStore & TaskStore)[];
+  /** Serializes timer keys: the first source's key serde above the node (its keys are this node's). */
+  readonly keySerde: Serde<unknown>;
+}
+
+interface Punctuation {
+  readonly type: PunctuationType;
+  readonly intervalMs: number;
+  readonly callback: (timestampMs: number) => void;
+  dueMs: number | undefined;
+}
+
+export class ProcessorGraph {
+  readonly #options: ProcessorGraphOptions;
+  readonly #stores = new Map<string, StateStore & TaskStore>();
+  readonly #live = new Map<string, LiveNode>();
+  readonly #punctuations = new Set<Punctuation>();
+  /** Nodes whose reads can be loaded from the source record alone, by source. */
+  readonly #reachable = new Map<string, { node: LiveNode; direct: boolean }[]>();
+
+  constructor(options: ProcessorGraphOptions) {
+    this.#options = options;
+    const { plan, state } = options;
+    for (const { spec } of plan.stores) {
+      if (spec.name === plan.taskStore) continue;
+      const store =
+        spec.kind === 'key-value'
+          ? new TypedKeyValueStore<unknown, unknown>(spec, state)
+          : new TypedWindowStore<unknown, unknown>(spec, state, { next: () => this.#nextSequence() });
+      this.#stores.set(spec.name, store);
+    }
+    for (const node of plan.subtopology.processors) this.#live.set(node.name, this.#bringToLife(node));
+    for (const source of plan.subtopology.sources)
+      this.#reachable.set(source.name, this.#reachableFrom(source));
+  }
+
+  /** Calls every processor's `init`. After an abort it is called again: processors keep no state of their own. */
+  init(): void {
+    this.#punctuations.clear();
+    for (const { processor, context } of this.#live.values()) processor.init?.(context);
+  }
+
+  process(source: SourceNode, record: Record<unknown, unknown>): void {
+    for (const child of source.children) this.#deliver(child, record, true);
+  }
+
+  /** What the record will read, as far as it can be told before it is processed. */
+  collectReads(source: SourceNode, record: Record<unknown, unknown>, into: LoadRequest[]): void {
+    for (const { node, direct } of this.#reachable.get(source.name) ?? []) {
+      const declared = direct ? node.processor.prefetch?.(record) : undefined;
+      if (declared !== undefined) {
+        for (const read of declared) into.push(...this.#store(node, read.store).requests(read));
+      } else for (const store of node.stores) into.push(...requestsForKey(store, record.key));
+    }
+  }
+
+  collectTimerReads(timer: StoredTimer, into: LoadRequest[]): void {
+    const node = this.#timerNode(timer);
+    const declared = node.processor.prefetchTimer?.(this.#typedTimer(node, timer));
+    if (declared !== undefined) {
+      for (const read of declared) into.push(...this.#store(node, read.store).requests(read));
+    } else {
+      const key = node.keySerde.deserialize(timer.key, '');
+      for (const store of node.stores) into.push(...requestsForKey(store, key));
+    }
+  }
+
+  fireTimer(timer: StoredTimer): void {
+    const node = this.#timerNode(timer);
+    must(node.processor.onTimer, `processor ${timer.node} has a timer and no onTimer`).call(
+      node.processor,
+      this.#typedTimer(node, timer),
+      node.context,
+    );
+  }
+
+  /** One call per due schedule; missed ticks are skipped onto the original grid, as Kafka Streams does. */
+  punctuate(type: PunctuationType, nowMs: number): void {
+    if (nowMs < 0) return;
+    for (const punctuation of this.#punctuations) {
+      if (punctuation.type !== type) continue;
+      if (punctuation.dueMs === undefined) {
+        punctuation.dueMs = type === 'stream-time' ? 0 : nowMs + punctuation.intervalMs;
+      }
+      if (nowMs < punctuation.dueMs) continue;
+      punctuation.callback(nowMs);
+      const missed = Math.floor((nowMs - punctuation.dueMs) / punctuation.intervalMs);
+      punctuation.dueMs += (missed + 1) * punctuation.intervalMs;
+    }
+  }
+
+  close(): void {
+    for (const { processor } of this.#live.values()) processor.close?.();
+  }
+
+  #bringToLife(node: ProcessorNode): LiveNode {
+    const stores = node.stores.map((name) =>
+      must(this.#stores.get(name), `store ${name} is not part of this task`),
+    );
+    const keySerde = must(this.#options.plan.subtopology.sources[0], 'a sub-topology has a source').keySerde;
+    return { node, processor: node.supplier(), stores, keySerde, context: this.#contextOf(node, keySerde) };
+  }
+
+  /** Walks down from the source while keys are kept. */
+  #reachableFrom(source: SourceNode): { node: LiveNode; direct: boolean }[] {
+    const found = new Map<string, { node: LiveNode; direct: boolean }>();
+    const walk = (children: readonly string[], direct: boolean): void => {
+      for (const name of children) {
+        const live = this.#live.get(name);
+        if (live === undefined || found.has(name)) continue;
+        if (live.stores.length > 0) found.set(name, { node: live, direct });
+        if (live.node.keepsKey) walk(live.node.children, false);
+      }
+    };
+    walk(source.children, true);
+    return [...found.values()];
+  }
+
+  #deliver(child: string, record: Record<unknown, unknown>, fromSource: boolean): void {
+    const live = this.#live.get(child);
+    if (live === undefined) {
+      const sink = must(
+        this.#options.plan.subtopology.sinks.find((node) => node.name === child),
+        `node ${child} is not part of this sub-topology`,
+      );
+      this.#options.collector.send(sink, record);
+      return;
+    }
+    try {
+      live.processor.process(record);
+    } catch (error) {
+      // A hand-written processor directly under its source had its say in `prefetch`: what it did not
+      // declare there is its mistake, and to run it twice could repeat effects outside.
+      if (
+        error instanceof StateMiss &&
+        live.node.handWritten &&
+        fromSource &&
+        live.processor.prefetch !== undefined
+      ) {
+        throw new StreamsError('STATE_NOT_LOADED', `processor ${child} read state it had not declared`, {
+          context: { node: child, store: error.request.store },
+          hint: 'return the key from its prefetch(record)',
+        });
+      }
+      throw error;
+    }
+  }
+
+  #contextOf(node: ProcessorNode, keySerde: Serde<unknown>): ProcessorContext<unknown, unknown> {
+    const { plan, applicationId, clock, currentRecord, streamTimeMs, requestCommit } = this.#options;
+    return {
+      taskId: plan.taskId,
+      applicationId,
+      recordMetadata: (): RecordMetadata | undefined => {
+        const current = currentRecord();
+        if (current === undefined) return undefined;
+        const { batch, index } = current;
+        return { topic: batch.topic, partition: batch.partition, offset: batch.offset(index) };
+      },
+      forward: (record, childName) => {
+        if (childName === undefined) {
+          for (const child of node.children) this.#deliver(child, record, false);
+        } else if (node.children.includes(childName)) this.#deliver(childName, record, false);
+        else {
+          throw new StreamsError(
+            'TOPOLOGY_INVALID',
+            `${node.name} forwards to ${childName}, which is not its child`,
+            {
+              context: { node: node.name },
+              hint: `its children are ${node.children.join(', ') || 'none'}`,
+            },
+          );
+        }
+      },
+      getStateStore: <S extends StateStore>(name: string): S => {
+        if (!node.stores.includes(name)) {
+          throw new StreamsError(
+            'STORE_UNKNOWN',
+            `store ${name} is not connected to processor ${node.name}`,
+            {
+              context: { node: node.name, store: name },
+              hint: `name it in addProcessor's stores; connected are ${node.stores.join(', ') || 'none'}`,
+            },
+          );
+        }
+        return must(this.#stores.get(name), `store ${name} is not part of this task`) as StateStore as S;
+      },
+      timers: this.#timersOf(node, keySerde),
+      schedule: (intervalMs, type, callback) => {
+        const punctuation: Punctuation = { type, intervalMs, callback, dueMs: undefined };
+        this.#punctuations.add(punctuation);
+        return () => this.#punctuations.delete(punctuation);
+      },
+      commit: requestCommit,
+      currentSystemTimeMs: () => clock.nowMs(),
+      currentStreamTimeMs: streamTimeMs,
+    };
+  }
+
+  #timersOf(node: ProcessorNode, keySerde: Serde<unknown>): Timers<unknown> {
+    const { timers } = this.#options;
+    const bytes = (key: unknown): Buffer =>
+      must(keySerde.serialize(key, ''), 'a timer key cannot be null', { node: node.name });
+    return {
+      schedule: ({ key, name, dueMs, clock }) =>
+        timers.schedule({ node: node.name, name, key: bytes(key), clock, dueMs }),
+      cancel: (key, name) => timers.cancel({ node: node.name, name, key: bytes(key) }),
+      advanceWatermark: (toMs) => {
+        if (toMs > (timers.clock('watermark') ?? -1)) timers.setClock('watermark', toMs);
+      },
+    };
+  }
+
+  #timerNode(timer: StoredTimer): LiveNode {
+    const live = this.#live.get(timer.node);
+    if (live !== undefined) return live;
+    throw new StreamsError(
+      'TOPOLOGY_INVALID',
+      `a stored timer belongs to processor ${timer.node}, which this topology does not have`,
+      {
+        context: { node: timer.node, taskId: this.#options.plan.taskId },
+        hint: 'keep the processor under its name until its timers have fired',
+      },
+    );
+  }
+
+  #typedTimer(live: LiveNode, timer: StoredTimer): Timer<unknown> {
+    return {
+      key: live.keySerde.deserialize(timer.key, ''),
+      name: timer.name,
+      dueMs: timer.dueMs,
+      clock: timer.clock,
+    };
+  }
+
+  #store(live: LiveNode, name: string): TaskStore {
+    const store = live.stores.find((other) => other.name === name);
+    if (store !== undefined) return store;
+    throw new StreamsError(
+      'STORE_UNKNOWN',
+      `prefetch of ${live.node.name} names store ${name}, which is not connected to it`,
+      {
+        context: { node: live.node.name, store: name },
+      },
+    );
+  }
+
+  #nextSequence(): number {
+    const next = (this.#options.timers.clock('sequence') ?? 0) + 1;
+    this.#options.timers.setClock('sequence', next);
+    return next;
+  }
+}
+
+/** A guess at what will be read: a key that the store's serde cannot take is simply not guessed. */
+function requestsForKey(store: TaskStore, key: unknown): LoadRequest[] {
+  try {
+    return store.requestsForKey(key);
+  } catch {
+    return [];
+  }
+}

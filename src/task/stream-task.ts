@@ -1,0 +1,408 @@
+/**
+ * One partition of one sub-topology at work: queues, processors, stores, timers and outputs of that
+ * partition and nothing else. The thread feeds it records and asks it to process; the commit cycle seals
+ * and stores it. It never talks to the broker.
+ *
+ * A round: choose up to n records by the smallest head timestamp ▸ decode ▸ load what they will read (one
+ * getMany a store) ▸ process each without a single await. A record is atomic: a savepoint over changes,
+ * outputs and timers is rolled back when its processing throws.
+ */
+import { must } from '../base/assert.ts';
+import type { Clock } from '../base/clock-port.ts';
+import { asStreamsError, StreamsError } from '../base/errors.ts';
+import type { TopicPartition } from '../base/record.ts';
+import type { Logger } from '../base/telemetry-port.ts';
+import type { OutgoingRecord, PartitionOffset, RecordBatch } from '../broker/broker-port.ts';
+import { deadLetterHeaders, deadLetterTopic } from '../failure/dead-letter.ts';
+import { decideReaction, type FailurePolicy } from '../failure/failure-policy.ts';
+import type { SourceNode } from '../graph/node.ts';
+import type { Record, TimerClock } from '../graph/processor.ts';
+import { resolveTopic } from '../graph/subtopology.ts';
+import type { LoadRequest, TaskState } from '../store/task-state.ts';
+import { Collector } from './collector.ts';
+import { ProcessorGraph } from './processor-graph.ts';
+import { type QueuedRecord, RecordQueue } from './record-queue.ts';
+import type { TaskPlan } from './task-plan.ts';
+import { TimerIndex } from './timer-index.ts';
+import { StateMiss } from './typed-stores.ts';
+
+export interface TaskOptions {
+  readonly plan: TaskPlan;
+  readonly applicationId: string;
+  readonly partitionsOf: ReadonlyMap<string, number>;
+  readonly state: TaskState;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly failurePolicy: FailurePolicy;
+  /** A record further ahead of the wall clock does not advance stream time (one bad clock would fire every timer). */
+  readonly timestampAheadMsMax: number;
+}
+
+/** What one task gives to a transaction. */
+export interface SealedTask {
+  readonly outputs: readonly OutgoingRecord[];
+  readonly changelog: readonly OutgoingRecord[];
+  /** The next offset to process, of every input. */
+  readonly offsets: readonly PartitionOffset[];
+}
+
+export interface TaskCounters {
+  processed: number;
+  deadLettered: number;
+  dropped: number;
+  timersFired: number;
+}
+
+interface DecodedRecord {
+  readonly queued: QueuedRecord;
+  readonly source: SourceNode;
+  readonly record: Record<unknown, unknown> | undefined;
+  readonly error: StreamsError | undefined;
+}
+
+/** A slow read loads one thing and tries again; more tries than this is a processor that reads without end. */
+const slowReadsMax = 10_000;
+
+export class StreamTask {
+  readonly plan: TaskPlan;
+  readonly state: TaskState;
+  readonly counters: TaskCounters = { processed: 0, deadLettered: 0, dropped: 0, timersFired: 0 };
+  readonly #queues = new Map<string, RecordQueue>();
+  readonly #collector: Collector;
+  readonly #timers: TimerIndex;
+  readonly #graph: ProcessorGraph;
+  readonly #options: TaskOptions;
+  /** Offsets that the group has committed, by topic; undefined before the first commit. */
+  readonly #committed = new Map<string, number>();
+  #streamTimeMs = -1;
+  #current: QueuedRecord | undefined;
+  #commitRequested = false;
+
+  constructor(options: TaskOptions) {
+    this.#options = options;
+    this.plan = options.plan;
+    this.state = options.state;
+    this.#collector = new Collector(options.applicationId, options.partitionsOf);
+    this.#timers = new TimerIndex(options.state.generations(options.plan.taskStore));
+    for (const input of options.plan.inputs) {
+      const source = must(
+        options.plan.subtopology.sources.find((node) =>
+          node.topics.some((topic) => resolveTopic(topic, options.applicationId) === input.topic),
+        ),
+        `topic ${input.topic} has no source`,
+      );
+      this.#queues.set(input.topic, new RecordQueue(input.topic, input.partition, source));
+    }
+    this.#graph = new ProcessorGraph({
+      plan: options.plan,
+      applicationId: options.applicationId,
+      state: options.state,
+      timers: this.#timers,
+      collector: this.#collector,
+      clock: options.clock,
+      currentRecord: () => this.#current,
+      streamTimeMs: () => this.#streamTimeMs,
+      requestCommit: () => {
+        this.#commitRequested = true;
+      },
+    });
+  }
+
+  get id(): string {
+    return this.plan.taskId;
+  }
+
+  get queued(): number {
+    let count = 0;
+    for (const queue of this.#queues.values()) count += queue.count;
+    return count;
+  }
+
+  get timerCount(): number {
+    return this.#timers.count;
+  }
+
+  get streamTimeMs(): number {
+    return this.#streamTimeMs;
+  }
+
+  /** Records and changes that wait for the next commit. */
+  get openCount(): number {
+    return this.state.openCount + this.#collector.openCount;
+  }
+
+  takeCommitRequest(): boolean {
+    const requested = this.#commitRequested;
+    this.#commitRequested = false;
+    return requested;
+  }
+
+  /** Reads timers and clocks from the restored store. Called before the first record and after an abort. */
+  async begin(committed: readonly { readonly topic: string; readonly offset: number }[]): Promise<void> {
+    await this.#timers.load(this.state.scanCommitted(this.plan.taskStore, 1_000));
+    this.#streamTimeMs = this.#timers.clock('stream') ?? -1;
+    this.#committed.clear();
+    for (const { topic, offset } of committed) this.#committed.set(topic, offset);
+    for (const queue of this.#queues.values()) queue.clear();
+    this.#graph.init();
+  }
+
+  enqueue(batch: RecordBatch): void {
+    must(this.#queues.get(batch.topic), `task ${this.id} does not read topic ${batch.topic}`).push(batch);
+  }
+
+  /** Schemas and the like that the queued records need; undefined when all is at hand. */
+  prepare(batches: readonly RecordBatch[]): Promise<unknown> | undefined {
+    const waits: Promise<void>[] = [];
+    for (const batch of batches) {
+      const { keySerde, valueSerde } = must(
+        this.#queues.get(batch.topic),
+        'a batch of an unknown topic',
+      ).source;
+      if (keySerde.prepare === undefined && valueSerde.prepare === undefined) continue;
+      for (let index = 0; index < batch.count; index++) {
+        const key = batch.key(index);
+        const value = batch.value(index);
+        const waitKey = key === null ? undefined : keySerde.prepare?.(key);
+        const waitValue = value === null ? undefined : valueSerde.prepare?.(value);
+        if (waitKey !== undefined) waits.push(waitKey);
+        if (waitValue !== undefined) waits.push(waitValue);
+      }
+    }
+    return waits.length === 0 ? undefined : Promise.all(waits);
+  }
+
+  /** Processes up to `recordsMax` queued records; returns how many. */
+  async processRound(recordsMax: number): Promise<number> {
+    const round = this.#choose(recordsMax);
+    if (round.length === 0) return 0;
+    const requests: LoadRequest[] = [];
+    for (const { source, record } of round)
+      if (record !== undefined) this.#graph.collectReads(source, record, requests);
+    await this.state.load(requests);
+    for (const decoded of round) await this.#processOne(decoded);
+    this.state.endRound();
+    return round.length;
+  }
+
+  /** Stream-time punctuators and timers of clocks that records drive; called after each round. */
+  async fireEventTimers(): Promise<number> {
+    this.#graph.punctuate('stream-time', this.#streamTimeMs);
+    const stream = await this.#fireDue('stream', this.#streamTimeMs);
+    return stream + (await this.#fireDue('watermark', this.#timers.clock('watermark') ?? -1));
+  }
+
+  hasDueWallTimers(nowMs: number): boolean {
+    return this.#timers.due('wall', nowMs) !== undefined;
+  }
+
+  /** Order: only when the inputs have been read up to ends fetched at or after `nowMs`. */
+  fireWallTimers(nowMs: number): Promise<number> {
+    return this.#fireDue('wall', nowMs);
+  }
+
+  punctuateWallClock(nowMs: number): void {
+    this.#graph.punctuate('wall-clock-time', nowMs);
+  }
+
+  /** The offset up to which the input is processed: the queue's head, else where the consumer stands. */
+  nextOffset(input: TopicPartition, position: (input: TopicPartition) => number): number {
+    const queue = must(this.#queues.get(input.topic), `task ${this.id} does not read topic ${input.topic}`);
+    return queue.headOffset() ?? position(input);
+  }
+
+  /** True when there is anything that a commit would change. */
+  isDirty(position: (input: TopicPartition) => number): boolean {
+    if (this.openCount > 0) return true;
+    return this.plan.inputs.some(
+      (input) => this.nextOffset(input, position) !== (this.#committed.get(input.topic) ?? 0),
+    );
+  }
+
+  /** Step 1 of the commit cycle. Order: at a record boundary, with no poll in flight. */
+  seal(position: (input: TopicPartition) => number): SealedTask {
+    if (this.#timers.clock('stream') !== this.#streamTimeMs && this.#streamTimeMs >= 0)
+      this.#timers.setClock('stream', this.#streamTimeMs);
+    const outputs = this.#collector.seal();
+    const changelogOf = new Map(this.plan.stores.map(({ spec, changelog }) => [spec.name, changelog]));
+    const changelog: OutgoingRecord[] = [];
+    const timestamp = Math.max(1, this.#options.clock.nowMs());
+    for (const { store, writes } of this.state.seal()) {
+      const topic = changelogOf.get(store);
+      if (topic === undefined) continue;
+      for (const { key, value } of writes) {
+        changelog.push({ topic, partition: this.plan.partition, key, value, timestamp, headers: [] });
+      }
+    }
+    this.#timers.sealed();
+    const offsets = this.plan.inputs.map((input) => ({ ...input, offset: this.nextOffset(input, position) }));
+    return { outputs, changelog, offsets };
+  }
+
+  /** Step 4, after the transaction has committed. `changelogPositions`: proven lower bounds, if any are new. */
+  async storeSealed(sealed: SealedTask, changelogPositions: ReadonlyMap<string, number>): Promise<void> {
+    const meta = new Map<string, string>();
+    for (const { topic, offset } of sealed.offsets) meta.set(`input/${topic}`, String(offset));
+    for (const [topic, offset] of changelogPositions) meta.set(`changelog/${topic}`, String(offset));
+    await this.state.storeSealed(meta);
+    for (const { topic, offset } of sealed.offsets) this.#committed.set(topic, offset);
+  }
+
+  /** Forgets all that is not committed; `begin` has to follow. */
+  discard(): void {
+    this.state.discard();
+    this.#collector.discard();
+    for (const queue of this.#queues.values()) queue.clear();
+    this.#current = undefined;
+  }
+
+  async close(): Promise<void> {
+    this.#graph.close();
+    await this.state.close();
+  }
+
+  #choose(recordsMax: number): DecodedRecord[] {
+    const round: DecodedRecord[] = [];
+    while (round.length < recordsMax) {
+      let chosen: RecordQueue | undefined;
+      for (const queue of this.#queues.values()) {
+        if (queue.count > 0 && (chosen === undefined || queue.headTimestamp() < chosen.headTimestamp()))
+          chosen = queue;
+      }
+      const queued = chosen?.shift();
+      if (chosen === undefined || queued === undefined) break;
+      round.push(this.#decode(chosen.source, queued));
+    }
+    return round;
+  }
+
+  #decode(source: SourceNode, queued: QueuedRecord): DecodedRecord {
+    const { batch, index } = queued;
+    try {
+      const key = source.keySerde.deserialize(batch.key(index), batch.topic);
+      const value = source.valueSerde.deserialize(batch.value(index), batch.topic);
+      const raw = { key, value, timestamp: batch.timestamp(index), headers: batch.headers(index) };
+      const timestamp = source.timestampExtractor?.(raw, this.#streamTimeMs) ?? raw.timestamp;
+      return {
+        queued,
+        source,
+        record: timestamp === raw.timestamp ? raw : { ...raw, timestamp },
+        error: undefined,
+      };
+    } catch (error) {
+      return {
+        queued,
+        source,
+        record: undefined,
+        error: asStreamsError(error, 'RECORD_UNREADABLE', this.#where(queued)),
+      };
+    }
+  }
+
+  #where({ batch, index }: QueuedRecord): {
+    topic: string;
+    partition: number;
+    offset: number;
+    taskId: string;
+  } {
+    return { topic: batch.topic, partition: batch.partition, offset: batch.offset(index), taskId: this.id };
+  }
+
+  async #processOne(decoded: DecodedRecord): Promise<void> {
+    const { queued, source, record, error } = decoded;
+    this.counters.processed++;
+    if (record === undefined) {
+      this.#park(queued, 'deserialization', must(error, 'a record is decoded or has an error'));
+      return;
+    }
+    if (record.timestamp < 0) {
+      this.counters.dropped++;
+      return;
+    }
+    if (record.timestamp <= this.#options.clock.nowMs() + this.#options.timestampAheadMsMax) {
+      this.#streamTimeMs = Math.max(this.#streamTimeMs, record.timestamp);
+    }
+    this.#current = queued;
+    const failure = await this.#atomically(() => this.#graph.process(source, record));
+    this.#current = undefined;
+    if (failure !== undefined) this.#park(queued, 'processing', failure);
+  }
+
+  /** Runs `work` under a savepoint; slow reads are loaded and the work done again. The error, or undefined. */
+  async #atomically(work: () => void): Promise<StreamsError | undefined> {
+    const state = this.state.savepoint();
+    const outputs = this.#collector.savepoint();
+    const timers = this.#timers.savepoint();
+    for (let attempt = 0; attempt < slowReadsMax; attempt++) {
+      try {
+        work();
+        return undefined;
+      } catch (error) {
+        this.state.rollback(state);
+        this.#collector.rollback(outputs);
+        this.#timers.rollback(timers);
+        if (!(error instanceof StateMiss)) return asStreamsError(error, 'PROCESSING_FAILED');
+        this.state.slowReads++;
+        await this.state.load([error.request]);
+      }
+    }
+    throw new StreamsError('INVARIANT_BROKEN', 'one record read more state than a task may', {
+      context: { taskId: this.id },
+    });
+  }
+
+  #park(queued: QueuedRecord, stage: 'deserialization' | 'processing', error: StreamsError): void {
+    const where = this.#where(queued);
+    if (decideReaction(stage, error, this.#options.failurePolicy) === 'stop') {
+      throw error.context.topic === undefined
+        ? new StreamsError(error.code, error.message, { context: where, cause: error, kind: error.kind })
+        : error;
+    }
+    const { batch, index } = queued;
+    this.counters.deadLettered++;
+    this.#options.log.warn('record dead-lettered', { ...where, code: error.code, reason: error.message });
+    this.#collector.sendRaw({
+      topic: deadLetterTopic(where.topic),
+      partition: where.partition,
+      key: batch.key(index),
+      value: batch.value(index),
+      timestamp: Math.max(1, batch.timestamp(index)),
+      headers: deadLetterHeaders(batch.headers(index), error, where),
+    });
+  }
+
+  async #fireDue(clock: TimerClock, nowMs: number): Promise<number> {
+    let fired = 0;
+    for (;;) {
+      // In rounds, so that state for many timers is loaded at once; firing one may schedule or cancel others.
+      const round = this.#timers.peekDue(clock, nowMs, 500);
+      if (round.length === 0) return fired;
+      const requests: LoadRequest[] = [];
+      for (const timer of round) this.#graph.collectTimerReads(timer, requests);
+      await this.state.load(requests);
+      for (const timer of round) {
+        if (!this.#timers.isLive(timer)) continue;
+        const failure = await this.#atomically(() => {
+          this.#timers.cancel(timer);
+          this.#graph.fireTimer(timer);
+        });
+        // A timer has no record to park: a processor that cannot take it is broken, and losing it in
+        // silence would leave an order waiting for ever.
+        if (failure !== undefined) {
+          throw new StreamsError(
+            'PROCESSING_FAILED',
+            `timer ${timer.name} of ${timer.node} failed: ${failure.message}`,
+            {
+              context: { taskId: this.id, node: timer.node },
+              cause: failure,
+              kind: 'fatal',
+            },
+          );
+        }
+        fired++;
+        this.counters.timersFired++;
+      }
+      this.state.endRound();
+    }
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * Runs a topology in a test without a broker: the real tasks, one partition of each topic, stores in
+ * memory, a clock that moves when told. Commits after every record, as Kafka Streams' driver does.
+ *
+ * Order: open, pipe and read, close. Records to internal topics, and to topics that the topology itself
+ * reads, go round until nothing is left to process.
+ */
+import { must } from '../base/assert.ts';
+import { ManualClock } from '../base/manual-clock.ts';
+import { type Headers, partitionKey, type TopicPartition } from '../base/record.ts';
+import { type Logger, silentTelemetry } from '../base/telemetry-port.ts';
+import type { OutgoingRecord, RecordBatch } from '../broker/broker-port.ts';
+import { deadLetterPolicy } from '../failure/failure-policy.ts';
+import type { Record } from '../graph/processor.ts';
+import type { Topology } from '../graph/topology.ts';
+import type { Serde } from '../serde/serde.ts';
+import { openMemoryBackend } from '../store/memory-backend.ts';
+import { TaskState } from '../store/task-state.ts';
+import { StreamTask } from '../task/stream-task.ts';
+import { externalTopics, planApplication } from '../task/task-plan.ts';
+
+export interface TopologyTestDriverOptions {
+  readonly applicationId?: string;
+  /** Wall clock at the start, milliseconds since the epoch. */
+  readonly startMs?: number;
+  readonly log?: Logger;
+}
+
+export interface TestInputTopic<K, V> {
+  pipe(key: K | null, value: V | null, timestampMs?: number, headers?: Headers): Promise<void>;
+  /** Bytes as they are, for records that are not what the topology expects. */
+  pipeBytes(key: Buffer | null, value: Buffer | null, timestampMs?: number): Promise<void>;
+}
+
+export interface TestOutputTopic<K, V> {
+  /** What was written since the last call, in order. */
+  readAll(): Record<K | null, V | null>[];
+}
+
+/** One record as a batch. */
+function single(record: OutgoingRecord, offset: number): RecordBatch {
+  return {
+    topic: record.topic,
+    partition: record.partition,
+    count: 1,
+    offset: () => offset,
+    timestamp: () => record.timestamp,
+    key: () => record.key,
+    value: () => record.value,
+    headers: () => record.headers,
+  };
+}
+
+export class TopologyTestDriver {
+  readonly clock: ManualClock;
+  readonly #topology: Topology;
+  readonly #applicationId: string;
+  readonly #log: Logger;
+  readonly #tasks: StreamTask[] = [];
+  readonly #taskOf = new Map<string, StreamTask>();
+  readonly #ends = new Map<string, number>();
+  readonly #outputs = new Map<string, OutgoingRecord[]>();
+  readonly #pending: OutgoingRecord[] = [];
+
+  constructor(topology: Topology, options: TopologyTestDriverOptions = {}) {
+    this.#topology = topology;
+    this.#applicationId = options.applicationId ?? 'test';
+    this.#log = options.log ?? silentTelemetry.log;
+    this.clock = new ManualClock(options.startMs ?? 0);
+  }
+
+  async open(): Promise<void> {
+    const plan = planApplication(
+      this.#topology,
+      this.#applicationId,
+      new Map(externalTopics(this.#topology).map((name) => [name, 1])),
+    );
+    for (const taskPlan of plan.tasks) {
+      const state = new TaskState(
+        await openMemoryBackend(),
+        taskPlan.stores.map(({ spec }) => spec.name),
+        10_000,
+      );
+      const task = new StreamTask({
+        plan: taskPlan,
+        applicationId: this.#applicationId,
+        partitionsOf: plan.partitionsOf,
+        state,
+        clock: this.clock,
+        log: this.#log,
+        failurePolicy: deadLetterPolicy,
+        timestampAheadMsMax: Number.POSITIVE_INFINITY,
+      });
+      await task.begin([]);
+      this.#tasks.push(task);
+      for (const { topic } of taskPlan.inputs) this.#taskOf.set(topic, task);
+    }
+  }
+
+  createInputTopic<K, V>(topic: string, keySerde: Serde<K>, valueSerde: Serde<V>): TestInputTopic<K, V> {
+    const pipeBytes = async (
+      key: Buffer | null,
+      value: Buffer | null,
+      timestamp = this.clock.nowMs(),
+      headers: Headers = [],
+    ) => {
+      must(this.#taskOf.get(topic), `the topology does not read topic ${topic}`);
+      this.#pending.push({ topic, partition: 0, key, value, timestamp, headers });
+      await this.#run();
+    };
+    return {
+      pipe: (key, value, timestamp, headers) =>
+        pipeBytes(keySerde.serialize(key, topic), valueSerde.serialize(value, topic), timestamp, headers),
+      pipeBytes: (key, value, timestamp) => pipeBytes(key, value, timestamp),
+    };
+  }
+
+  createOutputTopic<K, V>(topic: string, keySerde: Serde<K>, valueSerde: Serde<V>): TestOutputTopic<K, V> {
+    return {
+      readAll: () => {
+        const records = this.#outputs.get(topic) ?? [];
+        this.#outputs.delete(topic);
+        return records.map((record) => ({
+          key: keySerde.deserialize(record.key, topic),
+          value: valueSerde.deserialize(record.value, topic),
+          timestamp: record.timestamp,
+          headers: record.headers,
+        }));
+      },
+    };
+  }
+
+  /** Moves the wall clock and fires what is due: punctuators and wall-clock timers. */
+  async advanceWallClock(byMs: number): Promise<void> {
+    this.clock.advance(byMs);
+    for (const task of this.#tasks) {
+      task.punctuateWallClock(this.clock.nowMs());
+      await task.fireWallTimers(this.clock.nowMs());
+      await this.#commit(task);
+    }
+    await this.#run();
+  }
+
+  /** The committed value of a key, as a query sees it. */
+  async store<K, V>(name: string, key: K): Promise<V | undefined> {
+    const spec = must(this.#topology.store(name), `the topology has no store ${name}`);
+    const task = must(
+      this.#tasks.find(({ plan }) => plan.stores.some((store) => store.spec.name === name)),
+      `no task has store ${name}`,
+    );
+    const bytes = await task.state.getCommitted(name, spec.keySerde.serialize(key, name) as Buffer);
+    return bytes === undefined ? undefined : (spec.valueSerde.deserialize(bytes, name) as V);
+  }
+
+  tasks(): readonly StreamTask[] {
+    return this.#tasks;
+  }
+
+  async close(): Promise<void> {
+    for (const task of this.#tasks) await task.close();
+  }
+
+  async #run(): Promise<void> {
+    for (let record = this.#pending.shift(); record !== undefined; record = this.#pending.shift()) {
+      const task = this.#taskOf.get(record.topic);
+      if (task === undefined) continue;
+      const id = partitionKey(record.topic, record.partition);
+      const offset = this.#ends.get(id) ?? 0;
+      this.#ends.set(id, offset + 1);
+      const batch = single(record, offset);
+      await task.prepare([batch]);
+      task.enqueue(batch);
+      await task.processRound(1);
+      await task.fireEventTimers();
+      await this.#commit(task);
+    }
+  }
+
+  async #commit(task: StreamTask): Promise<void> {
+    const sealed = task.seal(
+      ({ topic, partition }: TopicPartition) => this.#ends.get(partitionKey(topic, partition)) ?? 0,
+    );
+    await task.storeSealed(sealed, new Map());
+    for (const record of sealed.outputs) {
+      if (this.#taskOf.has(record.topic)) this.#pending.push({ ...record, partition: 0 });
+      const kept = this.#outputs.get(record.topic);
+      if (kept === undefined) this.#outputs.set(record.topic, [record]);
+      else kept.push(record);
+    }
+  }
+}
