@@ -3,6 +3,13 @@
  * (inside this repository `#streams`); tests add `millrace/testing`.
  */
 
+export {
+  StreamsApp,
+  type StreamsAppOptions,
+  type StreamsSettings,
+  type StreamsState,
+  type StreamsStatus,
+} from './app/streams-app.ts';
 export { assert, must, unreachable } from './base/assert.ts';
 export type { KeyValueBackend, OpenBackend } from './base/backend-port.ts';
 export type { Clock, Random } from './base/clock-port.ts';
@@ -31,6 +38,8 @@ export type {
   RecordBatch,
   TopicSpec,
 } from './broker/broker-port.ts';
+export { deadLetterTopic } from './failure/dead-letter.ts';
+export { deadLetterPolicy, type FailurePolicy } from './failure/failure-policy.ts';
 export type { StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
 export type {
   KeyValueStore,
@@ -57,3 +66,5 @@ export {
   type Serde,
   stringSerde,
 } from './serde/serde.ts';
+export { openMemoryBackend } from './store/memory-backend.ts';
+export { openRocksDbBackend } from './store/rocksdb-backend.ts';

@@ -1,0 +1,173 @@
+/**
+ * Replays changelogs into a task's stores until they hold everything that was committed.
+ *
+ * The rules (docs/spec/commit-cycle.md, section Restore):
+ * R1 The position in the store is a proven lower bound of what it holds: replay from there. It may lag,
+ *    it never leads.
+ * R2 Target: read the committed input offsets first (stable), *then* the end of the changelog, the
+ *    uncommitted end: a transaction's offsets can be committed before its marker lands in the changelog.
+ * R3 Read committed records only, until the consumer's position reaches the target. An open transaction of
+ *    a dead member delays this by its time-out at most.
+ * R4 A store that lags is replayed to the end before it serves.
+ * R5 A position below the log's start or beyond its end proves that this is not our changelog any more:
+ *    the store is rebuilt, and the log says why. A crash is never a reason.
+ */
+
+import type { Write } from '../base/backend-port.ts';
+import { fromMapKey, mapKey } from '../base/bytes.ts';
+import { asStreamsError, StreamsError } from '../base/errors.ts';
+import { partitionKey, type TopicPartition } from '../base/record.ts';
+import type { Logger } from '../base/telemetry-port.ts';
+import type { Broker, Consumer } from '../broker/broker-port.ts';
+import type { TaskState } from '../store/task-state.ts';
+import type { TaskPlan } from '../task/task-plan.ts';
+
+/** How far one task is; `remaining` counts offsets, markers included. */
+export interface RestoreProgress {
+  readonly taskId: string;
+  restored: number;
+  remaining: number;
+}
+
+export interface RestoreOptions {
+  readonly broker: Broker;
+  readonly groupId: string;
+  readonly plan: TaskPlan;
+  readonly state: TaskState;
+  readonly log: Logger;
+  readonly progress: RestoreProgress;
+  /** Keeps the membership alive between batches; true = the task was taken away, give up. */
+  readonly abandoned: () => boolean;
+}
+
+export type RestoreResult =
+  | { readonly outcome: 'restored'; readonly committed: readonly { topic: string; offset: number }[] }
+  | { readonly outcome: 'abandoned' }
+  /** R5: the caller destroys the local state and restores again. */
+  | { readonly outcome: 'rebuild'; readonly reason: string };
+
+interface Replay extends TopicPartition {
+  readonly store: string;
+  readonly from: number;
+  readonly end: number;
+}
+
+const batchRecordsMax = 10_000;
+
+export async function restoreTask(options: RestoreOptions): Promise<RestoreResult> {
+  const { broker, plan, state } = options;
+  // R2: this order and no other.
+  const offsets = await broker.admin.committedOffsets(options.groupId, plan.inputs);
+  const replays = await planReplays(options);
+  if (!Array.isArray(replays)) return replays;
+  const behind = replays.filter(({ from, end }) => from < end);
+  options.progress.remaining = behind.reduce((sum, { from, end }) => sum + end - from, 0);
+  if (behind.length > 0) {
+    const consumer = await broker.openConsumer({
+      isolation: 'read_committed',
+      clientId: `${options.groupId}-restore-${plan.taskId}`,
+    });
+    try {
+      await consumer.assign(behind.map(({ topic, partition, from }) => ({ topic, partition, offset: from })));
+      if (!(await replayAll(consumer, behind, options))) return { outcome: 'abandoned' };
+    } finally {
+      await consumer.close();
+    }
+  }
+  const starts = await broker.admin.startOffsets(plan.inputs);
+  const known = await state.readMeta(plan.inputs.map(({ topic }) => `input/${topic}`));
+  const committed = plan.inputs.map(({ topic, partition }, index) => {
+    const applied = known[index] === undefined ? undefined : Number(known[index]);
+    const offset = offsets[index];
+    if (offset === undefined && applied !== undefined) {
+      // The broker may forget offsets of a group that is not subscribed to the topic; the store knows better.
+      options.log.warn('the group has no committed offset, the store does: going on from the store', {
+        topic,
+        partition,
+        offset: applied,
+      });
+    }
+    return { topic, offset: Math.max(offset ?? applied ?? 0, starts[index] ?? 0) };
+  });
+  return { outcome: 'restored', committed };
+}
+
+async function planReplays(
+  options: RestoreOptions,
+): Promise<Replay[] | Extract<RestoreResult, { outcome: 'rebuild' }>> {
+  const { broker, plan, state } = options;
+  const stores = plan.stores.flatMap(({ spec, changelog }) =>
+    changelog === undefined ? [] : [{ store: spec.name, topic: changelog, partition: plan.partition }],
+  );
+  const ends = await broker.admin.endOffsets(stores, 'read_uncommitted');
+  const starts = await broker.admin.startOffsets(stores);
+  const positions = await state.readMeta(stores.map(({ topic }) => `changelog/${topic}`));
+  const replays: Replay[] = [];
+  for (const [index, store] of stores.entries()) {
+    const start = starts[index] as number;
+    const end = ends[index] as number;
+    const position = positions[index] === undefined ? undefined : Number(positions[index]);
+    if (position !== undefined && position > end)
+      return {
+        outcome: 'rebuild',
+        reason: `position ${position} lies beyond the end ${end} of ${store.topic}`,
+      };
+    if (position !== undefined && position < start)
+      return {
+        outcome: 'rebuild',
+        reason: `position ${position} lies below the start ${start} of ${store.topic}`,
+      };
+    replays.push({ ...store, from: position ?? start, end });
+  }
+  return replays;
+}
+
+/** False when the task was taken away meanwhile. */
+async function replayAll(
+  consumer: Consumer,
+  replays: readonly Replay[],
+  options: RestoreOptions,
+): Promise<boolean> {
+  const byTopic = new Map(replays.map((replay) => [partitionKey(replay.topic, replay.partition), replay]));
+  for (;;) {
+    const open = replays.filter((replay) => consumer.position(replay) < replay.end);
+    options.progress.remaining = open.reduce(
+      (sum, replay) => sum + replay.end - consumer.position(replay),
+      0,
+    );
+    if (open.length === 0) break;
+    if (options.abandoned()) return false;
+    const batches = await consumer.poll({ recordsMax: batchRecordsMax, waitMs: 100 });
+    for (const batch of batches) {
+      const replay = byTopic.get(partitionKey(batch.topic, batch.partition)) as Replay;
+      const last = new Map<string, Buffer | null>();
+      for (let index = 0; index < batch.count; index++) {
+        const key = batch.key(index);
+        if (key === null)
+          throw new StreamsError('STORE_CORRUPTED', 'a changelog record without a key', {
+            context: { topic: batch.topic, partition: batch.partition, offset: batch.offset(index) },
+          });
+        last.set(mapKey(key), batch.value(index));
+      }
+      const writes: Write[] = [...last].map(([key, value]) => ({ key: fromMapKey(key), value }));
+      const next = batch.offset(batch.count - 1) + 1;
+      await options.state.applyChangelog(
+        replay.store,
+        writes,
+        new Map([[`changelog/${replay.topic}`, String(next)]]),
+      );
+      options.progress.restored += batch.count;
+    }
+  }
+  // Past the last markers too, so that the next start does not read them again.
+  for (const replay of replays) {
+    const meta = new Map([[`changelog/${replay.topic}`, String(consumer.position(replay))]]);
+    await options.state.applyChangelog(replay.store, [], meta);
+  }
+  return true;
+}
+
+/** Errors of the broker while restoring are worth another try; those of the store are not. */
+export function isWorthRetrying(error: unknown): boolean {
+  return asStreamsError(error, 'INVARIANT_BROKEN').kind === 'retriable';
+}
