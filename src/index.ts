@@ -3,6 +3,8 @@
  * (inside this repository `#streams`); tests add `millrace/testing`.
  */
 
+export type { Overview, RecentOrder, TaskOverview } from './app/http-api-types.ts';
+export { type HttpRoute, type HttpServer, startHttpServer } from './app/http-server.ts';
 export {
   StreamsApp,
   type StreamsAppOptions,
@@ -57,6 +59,8 @@ export type {
   WindowStore,
 } from './graph/processor.ts';
 export { Topology } from './graph/topology.ts';
+export { createPinoLogger, type LogLevel } from './observe/pino-logger.ts';
+export { createPrometheusMetrics, type PrometheusMetrics } from './observe/prometheus-metrics.ts';
 export {
   bytesSerde,
   doubleSerde,

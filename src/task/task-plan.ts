@@ -76,8 +76,8 @@ function taskStoreSpec(subtopology: Subtopology): StoreSpec {
   return {
     name: `task-${subtopology.id}`,
     kind: 'key-value',
-    keySerde: bytesSerde as never,
-    valueSerde: bytesSerde as never,
+    keySerde: bytesSerde,
+    valueSerde: bytesSerde,
     changelog: true,
   };
 }
