@@ -44,6 +44,8 @@ function npmSaysInstalled() {
 
 export async function ensurePackages() {
   requireNode();
+  // Where Millrace itself was installed as a package, npm has brought its dependencies with it.
+  if (!existsSync(join(projectRoot, 'package-lock.json'))) return;
   if (isStamped()) return;
   await withLock(join(workFolder, 'packages.lock'), 'installing the packages', async () => {
     if (isStamped()) return;
