@@ -161,17 +161,18 @@ export class TimerIndex {
   /** Up to `countMax` due timers, still scheduled: so that the state they read can be loaded at once. */
   peekDue(clock: TimerClock, nowMs: number, countMax: number): StoredTimer[] {
     const heap = must(this.#heaps.get(clock), 'every clock has a heap');
-    const due: StoredTimer[] = [];
+    // A set, since a rolled-back cancellation leaves a timer in the heap twice.
+    const due = new Set<StoredTimer>();
     for (
       let timer = this.due(clock, nowMs);
-      timer !== undefined && due.length < countMax;
+      timer !== undefined && due.size < countMax;
       timer = this.due(clock, nowMs)
     ) {
-      due.push(timer);
+      due.add(timer);
       heap.pop();
     }
     for (const timer of due) heap.push(timer);
-    return due;
+    return [...due];
   }
 
   /** Still scheduled as it was: neither fired, cancelled nor moved. */
