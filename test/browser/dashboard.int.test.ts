@@ -162,7 +162,16 @@ describe('The dashboard', () => {
     await until('#order [aria-current=step]', 'Delivered');
     await page.keyboard.press('Escape');
     assert.equal(await page.locator('#order').isVisible(), false);
-    assert.equal(new URL(page.url()).hash, '');
+    await eventually(() => new URL(page.url()).hash === '', { what: 'the address without the order' });
+    // The link itself, by the keyboard this time: closing gives the focus back to it.
+    await page.locator('#recent tr').nth(3).locator('a').focus();
+    await page.keyboard.press('Enter');
+    await eventually(() => page.locator('#order').isVisible(), { what: 'the order, opened again' });
+    await page.keyboard.press('Escape');
+    await eventually(
+      async () => (await page.evaluate('document.activeElement.textContent')) === 'order-010479',
+      { what: 'the focus back on the link' },
+    );
     assertNoProblems();
   });
 
