@@ -18,6 +18,7 @@ const statusByCode: Partial<Record<ErrorCode, number>> = {
   SUBJECT_UNKNOWN: 404,
   TOPIC_EXISTS: 409,
   BROKER_CLIENT_MISSING: 501,
+  INSTANCE_UNREACHABLE: 503,
 };
 
 /** `user` is a wrong request; what passes by itself (a restart elsewhere, a broker away) is 503. */

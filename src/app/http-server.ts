@@ -202,7 +202,7 @@ function addRoute(app: FastifyInstance, route: HttpRoute): void {
 function addDashboard(app: FastifyInstance, dashboardDir: string | undefined): void {
   if (dashboardDir === undefined) return;
   if (!existsSync(`${dashboardDir}/index.html`)) {
-    throw new StreamsError('INPUT_MISSING', 'The dashboard is not where it should be', {
+    throw new StreamsError('INPUT_MISSING', 'the dashboard is not where it should be', {
       context: { file: `${dashboardDir}/index.html` },
       hint: 'install the package again, or start without the dashboard',
     });
@@ -223,7 +223,7 @@ async function listen(app: FastifyInstance, host: string, port: number): Promise
 function listenError(error: unknown, host: string, port: number): unknown {
   const code = (error as { code?: unknown }).code;
   if (code === 'EADDRINUSE') {
-    return new StreamsError('PORT_IN_USE', `Port ${port} is taken by another process`, {
+    return new StreamsError('PORT_IN_USE', `port ${port} is taken by another process`, {
       context: { host, port },
       hint: 'choose another with --port P, or any free one with --port 0',
       cause: error,
@@ -237,7 +237,7 @@ function listenError(error: unknown, host: string, port: number): unknown {
   ) {
     return new StreamsError(
       'SETTING_INVALID',
-      `The address ${host}:${port} cannot be listened on (${code})`,
+      `the address ${host}:${port} cannot be listened on (${code})`,
       {
         context: { host, port },
         hint: 'choose a port from 1024 to 65535 and an address of this machine',

@@ -77,7 +77,7 @@ function openDestination(target: string | number | DestinationStream): Destinati
   try {
     return destination({ dest: target, sync: true, append: true });
   } catch (error) {
-    throw new StreamsError('SETTING_INVALID', 'The log file cannot be opened', {
+    throw new StreamsError('SETTING_INVALID', 'the log file cannot be opened', {
       context: { file: String(target) },
       hint: 'name a file in a folder that exists and may be written to',
       cause: error,

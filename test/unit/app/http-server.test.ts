@@ -117,7 +117,7 @@ describe('startHttpServer', () => {
     await assert.rejects(start({ port }), (error: unknown) => {
       assert.ok(error instanceof StreamsError);
       assert.equal(error.code, 'PORT_IN_USE');
-      assert.match(error.message, new RegExp(`Port ${port}`));
+      assert.match(error.message, new RegExp(`port ${port}`));
       assert.match(error.message, /--port/);
       return true;
     });
