@@ -30,11 +30,12 @@ export function isEnded(phase) {
 
 /** A colour name for a phase, an order's flag or a state of a payment or shipment. */
 export function toneOf(word) {
+  if (/^(CREATED|STARTING|PENDING|BACKORDERED|REQUESTED)$/.test(word)) return 'wait';
+  if (/^(NOT_RUNNING|STOPPED|CANCELLED|VOIDED|REFUNDED)$/.test(word)) return 'quiet';
+  if (/ERROR|REJECTED|DECLINED|LOST|INCIDENT|FAILED|EXCEPTION|BREACHED|RETURN_TO_SENDER/.test(word))
+    return 'bad';
+  if (/CANCELLING|HOLD|RESTORING|REBALANCING|SHUTDOWN/.test(word)) return 'warn';
   if (/DELIVERED|CLOSED|CAPTURED|RUNNING/.test(word)) return 'good';
-  if (/REJECTED|DECLINED|LOST|INCIDENT|FAILED|EXCEPTION|BREACHED|RETURN_TO_SENDER/.test(word)) return 'bad';
-  if (/CANCELLING|HOLD|RESTORING|STOPPING/.test(word)) return 'warn';
-  if (/CANCELLED|VOIDED|REFUNDED|STOPPED/.test(word)) return 'quiet';
-  if (/PENDING|BACKORDERED|REQUESTED|STARTING/.test(word)) return 'wait';
   return 'flow';
 }
 

@@ -30,7 +30,7 @@ export interface TaskOverview {
 export interface Overview {
   /** Which broker the instance stands on: `embedded`, `embedded (in memory)`, `kafka 127.0.0.1:9092`. */
   readonly broker: string;
-  /** What the runtime is doing: `STARTING`, `RESTORING`, `RUNNING`, `STOPPING`, `FAILED`. */
+  /** Of the runtime, `StreamsState`: `RUNNING`, `REBALANCING` (also while it restores), `ERROR` and so on. */
   readonly state: string;
   /** True when the instance owns restored tasks and answers from them. */
   readonly ready: boolean;

@@ -128,7 +128,7 @@ describe('The dashboard', () => {
     shop.overview = {
       ...shop.overview,
       asOf: shop.overview.asOf + 61_000,
-      state: 'RESTORING',
+      state: 'REBALANCING',
       ready: false,
       orders: { total: 10_500, byPhase: { ...shop.overview.orders.byPhase, SHIPPED: 300, ARCHIVED: 7 } },
       rates: { ordersPerMinute: 2.5, eventsPerSecond: 0 },
@@ -136,7 +136,8 @@ describe('The dashboard', () => {
     await until('#orders-total', '10,500');
     assert.equal(await textOf('[data-phase=SHIPPED] .n'), '300');
     assert.equal(await textOf('[data-phase=ARCHIVED] .n'), '7');
-    assert.equal(await textOf('#state'), 'Restoring');
+    assert.equal(await textOf('#state'), 'Rebalancing');
+    assert.equal(await page.locator('#state').getAttribute('data-tone'), 'warn');
     assert.equal(await textOf('#orders-rate'), '2.5');
     assert.equal(await textOf('#uptime'), '7 min 13 s');
     assertNoProblems();
