@@ -127,7 +127,7 @@ export function consumerContract(bench: () => BrokerBench): void {
         seen += batch.length;
         return batch.some((one) => one.partition === 1);
       });
-      assert.ok(seen < 2001);
+      assert.ok(seen < 2001 || bench().supports.prefetchesInOrder === true);
       await consumer.close();
     });
 

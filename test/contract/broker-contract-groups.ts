@@ -186,11 +186,14 @@ export function groupContract(bench: () => BrokerBench, supports: BrokerSupports
           failsWith('MEMBER_FENCED'),
         );
         await producer.abort();
-        const [lost] = await older.poll(0);
-        assert.equal(lost?.type, 'lost');
-        assert.equal(lost?.partitions.length, partitions);
-        await older.acknowledge(lost as never);
-        await assert.rejects(older.poll(0), failsWith('MEMBER_FENCED'));
+        const lost = await bench().eventually('the loss', async () => (await older.poll(0))[0]);
+        assert.equal(lost.type, 'lost');
+        assert.equal(lost.partitions.length, partitions);
+        await older.acknowledge(lost);
+        await assert.rejects(
+          bench().eventually('the refusal', () => older.poll(0).then(() => false)),
+          failsWith('MEMBER_FENCED'),
+        );
         await older.close();
         await producer.close();
         await members.turn();

@@ -1,5 +1,6 @@
 /** What the parts of the broker contract share: the adapter they run on, and short ways to write and read. */
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import type { ErrorCode, ErrorKind } from '../../src/base/errors.ts';
 import { StreamsError } from '../../src/base/errors.ts';
 import type {
@@ -28,6 +29,10 @@ export interface BrokerSupports {
   readonly removesSilentMembers: boolean;
   /** A second member of the same instance id takes over at once; else it is refused until the session ends. */
   readonly instanceTakeOver: boolean;
+  /** A transaction's end resolves before its markers are in the logs: what it shows is waited for. */
+  readonly endsSettleLater?: boolean;
+  /** Records come in the order they were prefetched: a partition is held up by one fetch of another. */
+  readonly prefetchesInOrder?: boolean;
   /** The shortest session that the broker accepts. */
   readonly sessionTimeoutMs: number;
   /** How long an asynchronous step may take. */
@@ -131,6 +136,25 @@ export class BrokerBench {
     partition = 0,
   ): Promise<(string | null)[]> {
     return (await this.readAll(topic, isolation, partition)).map(({ value }) => value);
+  }
+
+  /** The values of the log, at once or, where ends settle later, within the deadline. */
+  async shows(
+    expected: readonly (string | null)[],
+    topic: string,
+    isolation: Isolation = 'read_committed',
+    partition = 0,
+  ): Promise<void> {
+    let found = await this.values(topic, isolation, partition);
+    const deadlineMs = Date.now() + this.supports.deadlineMs;
+    while (
+      this.supports.endsSettleLater === true &&
+      !isDeepStrictEqual(found, expected) &&
+      Date.now() < deadlineMs
+    ) {
+      found = await this.values(topic, isolation, partition);
+    }
+    assert.deepEqual(found, expected);
   }
 
   /** Polls until that many records came. */

@@ -20,10 +20,10 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
       await producer.begin();
       await producer.send([record(topic, 'a', 0), record(topic, 'x', 1)]);
       await producer.flush();
-      assert.deepEqual(await bench().values(topic), []);
+      await bench().shows([], topic);
       await producer.commit();
-      assert.deepEqual(await bench().values(topic, 'read_committed', 0), ['a']);
-      assert.deepEqual(await bench().values(topic, 'read_committed', 1), ['x']);
+      await bench().shows(['a'], topic, 'read_committed', 0);
+      await bench().shows(['x'], topic, 'read_committed', 1);
       await producer.close();
     });
 
@@ -33,7 +33,7 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
       await producer.begin();
       await producer.send([record(topic, 'a')]);
       await producer.flush();
-      assert.deepEqual(await bench().values(topic, 'read_uncommitted'), ['a']);
+      await bench().shows(['a'], topic, 'read_uncommitted');
       await producer.abort();
       await producer.close();
     });
@@ -87,7 +87,7 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
         await producer.flush();
         await (commits ? producer.commit() : producer.abort());
       }
-      assert.deepEqual(await bench().values(topic), ['a', 'c']);
+      await bench().shows(['a', 'c'], topic);
       await producer.close();
     });
 
@@ -106,10 +106,10 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
         return `${committed} ${uncommitted}`;
       };
       await bench().eventually('ends 1 and 3', async () => (await ends()) === '1 3');
-      assert.deepEqual(await bench().values(topic), ['before']);
+      await bench().shows(['before'], topic);
       await producer.commit();
       await bench().eventually('ends 4 and 4', async () => (await ends()) === '4 4');
-      assert.deepEqual(await bench().values(topic), ['before', 'inside', 'after']);
+      await bench().shows(['before', 'inside', 'after'], topic);
       await producer.close();
     });
 
@@ -123,9 +123,9 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
       await newer.begin();
       await newer.send([record(topic, 'newer')]);
       await newer.commit();
-      assert.deepEqual(await bench().values(topic), []);
+      await bench().shows([], topic);
       await older.commit();
-      assert.deepEqual(await bench().values(topic), ['older', 'newer']);
+      await bench().shows(['older', 'newer'], topic);
       await older.close();
       await newer.close();
     });
@@ -155,7 +155,7 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
         if (i % 3 !== 0) await producer.send([record(topic, `${i}`)]);
         await (i % 4 === 1 ? producer.abort() : producer.commit());
       }
-      assert.deepEqual(await bench().values(topic), ['2', '4', '7', '8', '10', '11']);
+      await bench().shows(['2', '4', '7', '8', '10', '11'], topic);
       assert.equal(typeof producer.mayHaveRetried(), 'boolean');
       await producer.close();
     });
@@ -173,7 +173,7 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
       await producer.begin();
       await producer.send([record(topic, 'small')]);
       await producer.commit();
-      assert.deepEqual(await bench().values(topic), ['small']);
+      await bench().shows(['small'], topic);
       await producer.close();
     });
   };
@@ -209,7 +209,7 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
       await newer.begin();
       await newer.send([record(topic, 'kept')]);
       await newer.commit();
-      assert.deepEqual(await bench().values(topic), ['kept']);
+      await bench().shows(['kept'], topic);
       await older.close();
       await newer.close();
     });
@@ -229,7 +229,7 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
         const newer = await bench().producer(id);
         await assert.rejects(run(older, topic), failsWith('PRODUCER_FENCED'));
         await assert.rejects(older.begin(), failsAs('fenced', 'fatal'));
-        assert.deepEqual(await bench().values(topic), []);
+        await bench().shows([], topic);
         await older.close();
         await newer.close();
       });
@@ -247,7 +247,7 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
       await newer.begin();
       await newer.send([record(topic, 'kept')]);
       await newer.commit();
-      assert.deepEqual(await bench().values(topic), ['kept']);
+      await bench().shows(['kept'], topic);
       await older.close();
       await newer.close();
     });
@@ -262,7 +262,7 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
       await older.close();
       const newer = await bench().producer(id);
       await bench().write(topic, ['after']);
-      assert.deepEqual(await bench().values(topic), ['after']);
+      await bench().shows(['after'], topic);
       await newer.close();
     });
 
@@ -274,7 +274,7 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
       await producer.send([record(topic, 'late')]);
       await producer.flush();
       await bench().write(topic, ['after']);
-      assert.deepEqual(await bench().values(topic), []);
+      await bench().shows([], topic);
       await supports.passTime?.(timeoutMs + 1);
       await bench().eventually('the transaction is aborted', async () => {
         const [end] = await bench().broker.admin.endOffsets([{ topic, partition: 0 }], 'read_committed');
@@ -284,7 +284,7 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
         producer.commit(),
         supports.fencesAfterTimeout ? failsWith('PRODUCER_FENCED') : failsAs('fenced', 'abort'),
       );
-      assert.deepEqual(await bench().values(topic), ['after']);
+      await bench().shows(['after'], topic);
       await producer.close();
     });
 
@@ -414,7 +414,7 @@ export function transactionContract(bench: () => BrokerBench, supports: BrokerSu
           failsWith('MEMBER_FENCED'),
         );
         await producer.abort();
-        assert.deepEqual(await bench().values(topic), []);
+        await bench().shows([], topic);
         assert.deepEqual(await bench().committed(groupId, topic), [undefined]);
         await producer.close();
       }));

@@ -1,0 +1,228 @@
+/**
+ * The Kafka adapter of the broker port: opens its clients and closes them all. Called by the app's assembly
+ * and by tests. Nothing of the Kafka client is loaded before `openKafkaBroker` is called.
+ *
+ * Few clients per process: each costs the library three to five threads. One plain producer carries all
+ * admin requests; consumers, members and producers get a client each.
+ * The client's blocking calls share Node's thread pool with the file system and RocksDB: start the process
+ * with UV_THREADPOOL_SIZE=16 or more.
+ */
+import type { Clock } from '../base/clock-port.ts';
+import type { Logger, Metrics } from '../base/telemetry-port.ts';
+import type { Broker, Consumer, GroupMember, GroupOptions, Isolation, Producer } from './broker-port.ts';
+import { KafkaAdmin } from './kafka-admin.ts';
+import { loadKafkaLibrary } from './kafka-client.ts';
+import type { KafkaLibrary, NativeConsumer, NativeProducer } from './kafka-client-types.ts';
+import { KafkaPartitionConsumer } from './kafka-consumer.ts';
+import { KafkaGroupMember } from './kafka-group-member.ts';
+import { KafkaHandle, Wakeup } from './kafka-handle.ts';
+import { KafkaProducer } from './kafka-producer.ts';
+import { RetryWatch } from './kafka-retry-watch.ts';
+import {
+  adminSettings,
+  type ClientBasics,
+  consumerSettings,
+  type GroupProtocol,
+  memberSettings,
+  producerSettings,
+} from './kafka-settings.ts';
+
+const transactionTimeoutMsDefault = 10_000;
+
+/** Shape: `brokers` as `host:port,host:port`; `properties` are further librdkafka settings (SASL, TLS, …). */
+export interface KafkaBrokerOptions {
+  readonly brokers: string;
+  readonly clientId: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics?: Metrics;
+  readonly properties?: Readonly<Record<string, string>>;
+  /** `auto`: the new protocol (KIP-848, where the broker sets the session time-out), classic where it is not offered. */
+  readonly groupProtocol?: GroupProtocol | 'auto';
+}
+
+/**
+ * Connects to Kafka.
+ * Errors: BROKER_CLIENT_MISSING, BROKER_UNAVAILABLE (within about ten seconds, naming the address).
+ */
+export async function openKafkaBroker(options: KafkaBrokerOptions): Promise<Broker> {
+  const broker = new KafkaBroker(options, loadKafkaLibrary());
+  await broker.connect();
+  return broker;
+}
+
+interface Closeable {
+  close(): Promise<void>;
+}
+
+class KafkaBroker implements Broker {
+  readonly kind = 'kafka';
+  readonly #options: KafkaBrokerOptions;
+  readonly #library: KafkaLibrary;
+  readonly #basics: ClientBasics;
+  readonly #adminHandle: KafkaHandle<NativeProducer>;
+  #admin: KafkaAdmin | undefined;
+  /** In the order they were opened. */
+  readonly #open = new Set<Closeable>();
+  #producersSuspected = 0;
+
+  constructor(options: KafkaBrokerOptions, library: KafkaLibrary) {
+    this.#options = options;
+    this.#library = library;
+    this.#basics = { brokers: options.brokers, properties: options.properties ?? {} };
+    const clientId = `${options.clientId}-admin`;
+    const producer = library.newProducer(adminSettings(this.#basics, clientId), false);
+    this.#adminHandle = this.#producerHandle(producer, clientId);
+    this.#describeMetrics();
+  }
+
+  get admin(): KafkaAdmin {
+    this.#admin ??= new KafkaAdmin({
+      library: this.#library,
+      handle: this.#adminHandle,
+      clock: this.#options.clock,
+    });
+    return this.#admin;
+  }
+
+  async connect(): Promise<void> {
+    await this.#adminHandle.connect();
+    this.#adminHandle.now((producer) => producer.setPollInBackground(true));
+  }
+
+  async openConsumer(options: {
+    readonly isolation: Isolation;
+    readonly clientId: string;
+  }): Promise<Consumer> {
+    const { clock, log } = this.#options;
+    const wakeup = new Wakeup(clock);
+    const settings = consumerSettings(this.#basics, options.clientId, options.isolation);
+    const handle = this.#consumerHandle(
+      this.#library.newConsumer(settings, () => wakeup.wake()),
+      options.clientId,
+    );
+    await handle.connect();
+    const consumer: KafkaPartitionConsumer = new KafkaPartitionConsumer({
+      handle,
+      wakeup,
+      facts: this.admin,
+      clock,
+      log,
+      onClose: () => this.#open.delete(consumer),
+    });
+    this.#open.add(consumer);
+    return consumer;
+  }
+
+  async joinGroup(options: GroupOptions): Promise<GroupMember> {
+    const { clock, log, clientId } = this.#options;
+    await this.admin.requireTopics([{ topic: options.topic, partition: 0 }]);
+    const wakeup = new Wakeup(clock);
+    const { groupId, topic, instanceId, sessionTimeoutMs } = options;
+    const member: KafkaGroupMember = new KafkaGroupMember({
+      groupId,
+      topic,
+      instanceId,
+      protocol: this.#options.groupProtocol ?? 'auto',
+      wakeup,
+      clock,
+      log,
+      onClose: () => this.#open.delete(member),
+      connect: async (protocol, onRebalance) => {
+        const id = `${clientId}-member`;
+        const settings = memberSettings(this.#basics, id, {
+          groupId,
+          instanceId,
+          sessionTimeoutMs,
+          protocol,
+        });
+        const handle = this.#consumerHandle(
+          this.#library.newConsumer(settings, () => wakeup.wake(), onRebalance),
+          id,
+        );
+        await handle.connect();
+        return handle;
+      },
+    });
+    await member.join();
+    this.#open.add(member);
+    return member;
+  }
+
+  async openProducer(options: {
+    readonly clientId: string;
+    readonly transactionalId?: string;
+    readonly transactionTimeoutMs?: number;
+  }): Promise<Producer> {
+    const { clock, log } = this.#options;
+    const { clientId, transactionalId } = options;
+    const transactionTimeoutMs = options.transactionTimeoutMs ?? transactionTimeoutMsDefault;
+    const settings = producerSettings(this.#basics, clientId, {
+      transactionalId,
+      transactionTimeoutMs,
+      canCompress: this.#library.features.includes('lz4'),
+    });
+    const native = this.#library.newProducer(settings, transactionalId === undefined);
+    const watch = this.#watch(native, transactionalId);
+    const handle = this.#producerHandle(native, clientId);
+    await handle.connect();
+    handle.now((producer) => producer.setPollInBackground(true));
+    const producer: KafkaProducer = new KafkaProducer({
+      handle,
+      transactionalId,
+      transactionTimeoutMs,
+      watch,
+      facts: this.admin,
+      clock,
+      log,
+      onClose: () => {
+        if (watch.suspicion !== undefined) this.#producersSuspected += 1;
+        this.#open.delete(producer);
+      },
+    });
+    this.#open.add(producer);
+    return producer;
+  }
+
+  async close(): Promise<void> {
+    const open = [...this.#open];
+    // A producer's pending call may need its member's consumer, so producers go first.
+    await Promise.all(open.filter((one) => one instanceof KafkaProducer).map((one) => one.close()));
+    await Promise.all(open.filter((one) => !(one instanceof KafkaProducer)).map((one) => one.close()));
+    await this.#adminHandle.close();
+  }
+
+  #watch(native: NativeProducer, transactionalId: string | undefined): RetryWatch {
+    const watch = new RetryWatch();
+    if (transactionalId === undefined) return watch;
+    native.on('event.log', (line) => watch.noteLog(line));
+    native.on('event.error', (error) => watch.noteError(error.message));
+    native.on('event.stats', (stats) => watch.noteStatistics(stats.message));
+    return watch;
+  }
+
+  #producerHandle(producer: NativeProducer, name: string): KafkaHandle<NativeProducer> {
+    // Not `disconnect`: that flushes first, and an open transaction is not to be completed by closing.
+    return new KafkaHandle(producer, this.#handleOptions(name), (client, done) => client._disconnect(done));
+  }
+
+  #consumerHandle(consumer: NativeConsumer, name: string): KafkaHandle<NativeConsumer> {
+    return new KafkaHandle(consumer, this.#handleOptions(name), (client, done) => client.disconnect(done));
+  }
+
+  #handleOptions(name: string): { name: string; address: string; clock: Clock; log: Logger } {
+    return { name, address: this.#options.brokers, clock: this.#options.clock, log: this.#options.log };
+  }
+
+  #describeMetrics(): void {
+    const { metrics } = this.#options;
+    metrics?.gauge('millrace_kafka_clients', 'Kafka clients that this process has open.', () => [
+      { value: this.#open.size + 1 },
+    ]);
+    metrics?.counter(
+      'millrace_kafka_producers_distrusted_total',
+      'Transactional producers closed because one of their requests may have been repeated.',
+      () => [{ value: this.#producersSuspected }],
+    );
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * Reads partitions assigned by hand through the Kafka client. Opened by kafka-broker.ts.
+ *
+ * It never commits an offset and never joins a group. A seek is an unassign and an assign, because the
+ * library's own seek is refused while a partition is only about to be fetched. No thread waits in the
+ * library while there is nothing to read: polls are made with no time-out, and the library wakes us.
+ */
+import type { Clock } from '../base/clock-port.ts';
+import { StreamsError } from '../base/errors.ts';
+import { partitionKey, type TopicPartition } from '../base/record.ts';
+import type { Logger } from '../base/telemetry-port.ts';
+import type { Consumer, PartitionOffset, RecordBatch } from './broker-port.ts';
+import type { NativeConsumer, NativeError, NativeMessage, NativePartition } from './kafka-client-types.ts';
+import { asNativeError, kafkaCode, requestError } from './kafka-errors.ts';
+import type { KafkaHandle, Wakeup } from './kafka-handle.ts';
+import { KafkaRecordBatch } from './kafka-record-batch.ts';
+
+/** After so long without a record, ask the broker whether our positions still exist (see `#checkSilence`). */
+const silenceMs = 10_000;
+
+/** What a consumer asks of the broker's admin side. */
+export interface PartitionFacts {
+  /** Errors: TOPIC_UNKNOWN. */
+  requireTopics(partitions: readonly TopicPartition[]): Promise<void>;
+  offsetRanges(partitions: readonly TopicPartition[]): Promise<readonly { start: number; end: number }[]>;
+}
+
+/** One assigned partition. */
+interface Reading {
+  readonly topic: string;
+  readonly partition: number;
+  /** The next offset to be delivered, as far as deliveries and seeks tell. */
+  next: number;
+  paused: boolean;
+  /** Grows with each assignment and seek: a poll that began before must not deliver. */
+  epoch: number;
+}
+
+interface Polled {
+  readonly messages: NativeMessage[];
+  readonly eofs: readonly (NativePartition & { readonly offset: number })[];
+}
+
+export interface KafkaConsumerOptions {
+  readonly handle: KafkaHandle<NativeConsumer>;
+  readonly wakeup: Wakeup;
+  readonly facts: PartitionFacts;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly onClose: () => void;
+}
+
+export class KafkaPartitionConsumer implements Consumer {
+  readonly #options: KafkaConsumerOptions;
+  readonly #readings = new Map<string, Reading>();
+  #epochs = 0;
+  #polling = false;
+  #lastRecordMs: number;
+
+  constructor(options: KafkaConsumerOptions) {
+    this.#options = options;
+    this.#lastRecordMs = options.clock.monotonicMs();
+  }
+
+  async assign(partitions: readonly PartitionOffset[]): Promise<void> {
+    const added = partitions.filter(
+      ({ topic, partition }) => !this.#readings.has(partitionKey(topic, partition)),
+    );
+    if (added.length === 0) return;
+    await this.#options.facts.requireTopics(added);
+    this.#native('cannot assign partitions', (client) => client.incrementalAssign(added.map(nativeOffset)));
+    for (const { topic, partition, offset } of added) {
+      const reading = { topic, partition, next: offset, paused: false, epoch: ++this.#epochs };
+      this.#readings.set(partitionKey(topic, partition), reading);
+    }
+    this.#lastRecordMs = this.#options.clock.monotonicMs();
+  }
+
+  unassign(partitions: readonly TopicPartition[]): Promise<void> {
+    const removed = this.#assigned(partitions);
+    if (removed.length === 0) return Promise.resolve();
+    for (const { topic, partition } of removed) this.#readings.delete(partitionKey(topic, partition));
+    // A pause outlives an unassignment in the library and would silence the next assignment.
+    const paused = removed.filter((reading) => reading.paused).map(nativePartition);
+    this.#native('cannot unassign partitions', (client) => {
+      if (paused.length > 0) client.resume(paused);
+      client.incrementalUnassign(removed.map(nativePartition));
+    });
+    return Promise.resolve();
+  }
+
+  async poll(options: { readonly recordsMax: number; readonly waitMs: number }): Promise<RecordBatch[]> {
+    const { clock, wakeup } = this.#options;
+    const deadlineMs = clock.monotonicMs() + options.waitMs;
+    for (;;) {
+      const seen = wakeup.count;
+      const startedEpoch = this.#epochs;
+      const polled = await this.#consume(options.recordsMax);
+      const batches = this.#batches(polled, startedEpoch);
+      if (batches.length > 0) return batches;
+      await this.#checkSilence();
+      const leftMs = deadlineMs - clock.monotonicMs();
+      if (leftMs <= 0) return [];
+      if (polled.messages.length === 0) await wakeup.wait(seen, leftMs);
+    }
+  }
+
+  position(partition: TopicPartition): number {
+    const reading = this.#reading(partition);
+    // While a poll is in flight the library is ahead of what has been delivered.
+    if (this.#polling) return reading.next;
+    const [native] = this.#native('cannot read a position', (client) =>
+      client.position([nativePartition(reading)]),
+    );
+    const offset = native?.offset ?? -1;
+    if (offset > reading.next) reading.next = offset;
+    return reading.next;
+  }
+
+  seek(target: PartitionOffset): Promise<void> {
+    const reading = this.#reading(target);
+    reading.next = target.offset;
+    reading.epoch = ++this.#epochs;
+    this.#reposition([reading]);
+    return Promise.resolve();
+  }
+
+  pause(partitions: readonly TopicPartition[]): void {
+    const changed = this.#assigned(partitions).filter((reading) => !reading.paused);
+    if (changed.length === 0) return;
+    for (const reading of changed) reading.paused = true;
+    this.#native('cannot pause partitions', (client) => client.pause(changed.map(nativePartition)));
+  }
+
+  resume(partitions: readonly TopicPartition[]): void {
+    const changed = this.#assigned(partitions).filter((reading) => reading.paused);
+    if (changed.length === 0) return;
+    for (const reading of changed) reading.paused = false;
+    this.#native('cannot resume partitions', (client) => client.resume(changed.map(nativePartition)));
+  }
+
+  async close(): Promise<void> {
+    this.#options.wakeup.wake();
+    await this.#options.handle.close();
+    this.#options.onClose();
+  }
+
+  async #consume(recordsMax: number): Promise<Polled> {
+    this.#polling = true;
+    try {
+      return await this.#options.handle.call<Polled>((client, done) =>
+        client.getClient().consume(0, recordsMax, false, (error, messages, eofs) => {
+          if (error) done(error, { messages: [], eofs: [] });
+          else done(null, { messages, eofs });
+        }),
+      );
+    } catch (error) {
+      throw await this.#pollError(error);
+    } finally {
+      this.#polling = false;
+    }
+  }
+
+  /** Groups by partition, in the order of first appearance, and drops what must not be delivered. */
+  #batches(polled: Polled, startedEpoch: number): RecordBatch[] {
+    const groups = new Map<string, NativeMessage[]>();
+    let group: NativeMessage[] | undefined;
+    let first: NativeMessage | undefined;
+    for (const message of polled.messages) {
+      if (first?.partition !== message.partition || first.topic !== message.topic) {
+        const key = partitionKey(message.topic, message.partition);
+        group = groups.get(key);
+        if (group === undefined) {
+          group = [];
+          groups.set(key, group);
+        }
+        first = message;
+      }
+      group?.push(message);
+    }
+    const batches: RecordBatch[] = [];
+    for (const [key, messages] of groups) {
+      const reading = this.#readings.get(key);
+      if (reading === undefined || reading.epoch > startedEpoch) continue;
+      if (reading.paused) this.#reposition([reading]);
+      else batches.push(this.#deliver(reading, messages));
+    }
+    for (const eof of polled.eofs) {
+      const reading = this.#readings.get(partitionKey(eof.topic, eof.partition));
+      if (reading === undefined || reading.epoch > startedEpoch || reading.paused) continue;
+      reading.next = Math.max(reading.next, eof.offset);
+    }
+    if (batches.length > 0) this.#lastRecordMs = this.#options.clock.monotonicMs();
+    return batches;
+  }
+
+  #deliver(reading: Reading, messages: readonly NativeMessage[]): RecordBatch {
+    const last = messages[messages.length - 1] as NativeMessage;
+    reading.next = last.offset + 1;
+    return new KafkaRecordBatch(reading.topic, reading.partition, messages);
+  }
+
+  /** Makes the library read on at `next`; what it prefetched is dropped. */
+  #reposition(readings: readonly Reading[]): void {
+    this.#native('cannot seek', (client) => {
+      client.incrementalUnassign(readings.map(nativePartition));
+      client.incrementalAssign(
+        readings.map((reading) => ({ ...nativePartition(reading), offset: reading.next })),
+      );
+      const paused = readings.filter((reading) => reading.paused).map(nativePartition);
+      if (paused.length > 0) client.pause(paused);
+    });
+  }
+
+  /**
+   * The library drops an error that comes behind a record of the same poll. A position that retention has
+   * overtaken would then be waited for in vain, so after a silence the positions are checked.
+   */
+  async #checkSilence(): Promise<void> {
+    const { clock, log } = this.#options;
+    if (clock.monotonicMs() - this.#lastRecordMs < silenceMs || this.#readings.size === 0) return;
+    this.#lastRecordMs = clock.monotonicMs();
+    let lost: StreamsError | undefined;
+    try {
+      lost = await this.#outOfRange();
+    } catch (error) {
+      log.debug('positions cannot be checked', { reason: asNativeError(error).message });
+    }
+    if (lost !== undefined) throw lost;
+  }
+
+  async #pollError(thrown: unknown): Promise<StreamsError> {
+    if (thrown instanceof StreamsError) return thrown;
+    const error: NativeError = asNativeError(thrown);
+    if (error.code === kafkaCode.autoOffsetReset) {
+      const lost = await this.#outOfRange().catch(() => undefined);
+      if (lost !== undefined) return lost;
+    }
+    return requestError(error, 'cannot read');
+  }
+
+  /** The first assigned partition whose position the log does not have. */
+  async #outOfRange(): Promise<StreamsError | undefined> {
+    const readings = [...this.#readings.values()];
+    const ranges = await this.#options.facts.offsetRanges(readings.map(nativePartition));
+    const at = ranges.findIndex(({ start, end }, i) => {
+      const next = readings[i]?.next ?? start;
+      return next < start || next > end;
+    });
+    const reading = readings[at];
+    if (reading === undefined) return undefined;
+    return new StreamsError(
+      'OFFSET_OUT_OF_RANGE',
+      'the log does not have the offset that is to be read next',
+      {
+        context: {
+          topic: reading.topic,
+          partition: reading.partition,
+          offset: reading.next,
+          logStart: ranges[at]?.start,
+          logEnd: ranges[at]?.end,
+        },
+      },
+    );
+  }
+
+  #assigned(partitions: readonly TopicPartition[]): Reading[] {
+    const found: Reading[] = [];
+    for (const { topic, partition } of partitions) {
+      const reading = this.#readings.get(partitionKey(topic, partition));
+      if (reading !== undefined && !found.includes(reading)) found.push(reading);
+    }
+    return found;
+  }
+
+  #reading({ topic, partition }: TopicPartition): Reading {
+    const reading = this.#readings.get(partitionKey(topic, partition));
+    if (reading !== undefined) return reading;
+    throw new StreamsError('INVARIANT_BROKEN', 'the partition is not assigned to this consumer', {
+      context: { topic, partition },
+    });
+  }
+
+  #native<T>(doing: string, use: (client: NativeConsumer) => T): T {
+    try {
+      return this.#options.handle.now(use);
+    } catch (error) {
+      if (error instanceof StreamsError) throw error;
+      throw requestError(asNativeError(error), doing);
+    }
+  }
+}
+
+function nativePartition({ topic, partition }: TopicPartition): NativePartition {
+  return { topic, partition };
+}
+
+function nativeOffset({ topic, partition, offset }: PartitionOffset): PartitionOffset {
+  return { topic, partition, offset };
+}
