@@ -1,0 +1,248 @@
+/**
+ * The topology under construction, as all streams and tables of one builder share it: generated names,
+ * operator nodes, stores, repartition topics. Called by the DSL's classes only.
+ *
+ * Names follow Kafka Streams to the letter (one counter over the whole builder, also moved on where an
+ * explicit name is given), so that a topology written in Java has the same store and topic names here.
+ */
+import type { StoreSpec, TopicRef } from '../graph/node.ts';
+import type { ProcessorSupplier } from '../graph/processor.ts';
+import { Topology } from '../graph/topology.ts';
+import type { Serde } from '../serde/serde.ts';
+import type { KStream, KTable } from './api.ts';
+import { StreamFilter } from './operators/stream-filter.ts';
+import { invalidTopology, type Materialized, needSerde, type Repartitioned } from './options.ts';
+import type { TableView } from './table-view.ts';
+import { timestampedSerde } from './timestamped.ts';
+
+/** Where a stream stands in the graph. */
+export interface StreamHandle<K, V> {
+  readonly node: string;
+  /** Undefined: an operator above changed the type, so an operator below has to say it. */
+  readonly keySerde: Serde<K> | undefined;
+  readonly valueSerde: Serde<NonNullable<V>> | undefined;
+  /** The topics its records come from: what a join must co-partition. */
+  readonly sources: readonly TopicRef[];
+  /** The key may have changed since the records were partitioned by it. */
+  readonly keyChanged: boolean;
+}
+
+/** Where a table stands in the graph. */
+export interface TableHandle<K, V> {
+  readonly node: string;
+  readonly keySerde: Serde<K> | undefined;
+  readonly valueSerde: Serde<V> | undefined;
+  readonly sources: readonly TopicRef[];
+  readonly view: TableView<K, V>;
+}
+
+/** Makes the classes behind the interfaces; streams and tables lead to each other, files must not. */
+export interface DslClasses {
+  stream<K, V>(graph: DslGraph, handle: StreamHandle<K, V>): KStream<K, V>;
+  table<K, V>(graph: DslGraph, handle: TableHandle<K, V>): KTable<K, V>;
+}
+
+interface AddOperator<KIn, VIn, KOut, VOut> {
+  readonly name: string;
+  readonly parents: readonly string[];
+  readonly supplier: ProcessorSupplier<KIn, VIn, KOut, VOut>;
+  readonly stores?: readonly string[];
+  readonly keepsKey: boolean;
+}
+
+export class DslGraph {
+  readonly topology = new Topology();
+  readonly #classes: DslClasses;
+  readonly #streams = new WeakMap<object, unknown>();
+  readonly #tables = new WeakMap<object, unknown>();
+  #index = 0;
+
+  constructor(classes: DslClasses) {
+    this.#classes = classes;
+  }
+
+  stream<K, V>(handle: StreamHandle<K, V>): KStream<K, V> {
+    const stream = this.#classes.stream(this, handle);
+    this.#streams.set(stream, handle);
+    return stream;
+  }
+
+  table<K, V>(handle: TableHandle<K, V>): KTable<K, V> {
+    const table = this.#classes.table(this, handle);
+    this.#tables.set(table, handle);
+    return table;
+  }
+
+  isTable(object: object): boolean {
+    return this.#tables.has(object);
+  }
+
+  /** Errors: TOPOLOGY_INVALID for another builder's: both use the same generated names. */
+  streamHandle<K, V>(stream: KStream<K, V>): StreamHandle<K, V> {
+    return this.#own(this.#streams.get(stream)) as StreamHandle<K, V>;
+  }
+
+  /** As `streamHandle`. */
+  tableHandle<K, V>(table: KTable<K, V>): TableHandle<K, V> {
+    return this.#own(this.#tables.get(table)) as TableHandle<K, V>;
+  }
+
+  /** Shape: `<prefix><10 digits>`. */
+  generate(prefix: string): string {
+    return `${prefix}${String(this.#index++).padStart(10, '0')}`;
+  }
+
+  /** The given name, or a generated one; the counter moves on either way. */
+  nodeName(named: string | undefined, prefix: string): string {
+    const generated = this.generate(prefix);
+    return named === undefined ? generated : checkName(named);
+  }
+
+  /** As `nodeName`, for operators made of several nodes. */
+  suffixedName(named: string | undefined, suffix: string, prefix: string): string {
+    return this.nodeName(named === undefined ? undefined : `${named}${suffix}`, prefix);
+  }
+
+  /** Unlike node names, a given store name leaves the counter where it is. */
+  storeName(named: string | undefined, prefix: string): string {
+    return named === undefined ? this.generate(`${prefix}STATE-STORE-`) : checkName(named);
+  }
+
+  addOperator<KIn, VIn, KOut, VOut>(operator: AddOperator<KIn, VIn, KOut, VOut>): void {
+    this.topology.addProcessor({ ...operator, handWritten: false });
+  }
+
+  /** A table's store. Errors: TOPOLOGY_INVALID when a serde is missing or the name is taken. */
+  addTableStore<K, V>(
+    name: string,
+    node: string,
+    keySerde: Serde<K> | undefined,
+    valueSerde: Serde<V> | undefined,
+    logging: boolean | undefined,
+  ): void {
+    const hint = `give ${node} materialized: { keySerde, valueSerde }`;
+    this.addStore(
+      {
+        name,
+        kind: 'key-value',
+        keySerde: needSerde('key', node, hint, keySerde) as Serde<unknown>,
+        valueSerde: timestampedSerde(needSerde('value', node, hint, valueSerde)) as Serde<unknown>,
+        changelog: logging ?? true,
+      },
+      [node],
+    );
+  }
+
+  addStore(spec: StoreSpec, nodes: readonly string[]): void {
+    this.topology.addStateStore(spec, nodes);
+  }
+
+  connect(node: string, stores: readonly string[]): void {
+    this.topology.connectProcessorAndStateStores(node, stores);
+  }
+
+  /**
+   * Writes the stream to an internal topic by its present key and reads it back.
+   * `prefix` names the topic; nodes get generated names exactly when it is a generated one.
+   * `dropNullKeys`: what comes below cannot use them, so they do not travel.
+   */
+  repartition<K, V>(
+    stream: StreamHandle<K, V>,
+    prefix: string,
+    options: Omit<Repartitioned<K, V>, 'name'>,
+    dropNullKeys: boolean,
+  ): StreamHandle<K, V> {
+    const names = this.repartitionNames(prefix);
+    const hint = 'give its serdes to the operator that needs the repartition topic';
+    const keySerde = needSerde('key', names.topic, hint, options.keySerde, stream.keySerde);
+    const valueSerde = needSerde('value', names.topic, hint, options.valueSerde, stream.valueSerde);
+    this.topology.addRepartition({ name: names.topic, partitions: options.partitions });
+    this.addOperator({
+      name: names.filter,
+      parents: [stream.node],
+      supplier: () => new StreamFilter<K, V>((key) => !dropNullKeys || key !== null, dropNullKeys),
+      keepsKey: true,
+    });
+    return this.throughTopic(names, [names.filter], keySerde, valueSerde, options.partitioner);
+  }
+
+  /** The topic and node names of a repartition step; moves the counter on by three, as Kafka Streams does. */
+  repartitionNames(prefix: string): { topic: string; filter: string; sink: string; source: string } {
+    const topic = prefix.endsWith('-repartition') ? prefix : `${prefix}-repartition`;
+    const generated = {
+      topic,
+      sink: this.generate('KSTREAM-SINK-'),
+      filter: this.generate('KSTREAM-FILTER-'),
+      source: this.generate('KSTREAM-SOURCE-'),
+    };
+    if (/^KSTREAM.*-[0-9]{10}$/.test(prefix)) return generated;
+    return { topic, sink: `${topic}-sink`, filter: `${topic}-filter`, source: `${topic}-source` };
+  }
+
+  /** Internal sink and source of an already registered repartition topic. */
+  throughTopic<K, V>(
+    names: { readonly topic: string; readonly sink: string; readonly source: string },
+    parents: readonly string[],
+    keySerde: Serde<K>,
+    valueSerde: Serde<NonNullable<V>>,
+    partitioner?: Repartitioned<K, V>['partitioner'],
+  ): StreamHandle<K, V> {
+    this.topology.addSink({
+      name: names.sink,
+      topic: names.topic,
+      keySerde,
+      valueSerde,
+      parents,
+      internal: true,
+      ...(partitioner === undefined ? {} : { partitioner }),
+    });
+    this.topology.addSource({
+      name: names.source,
+      topics: [names.topic],
+      keySerde,
+      valueSerde,
+      internal: true,
+    });
+    const sources = [{ name: names.topic, internal: true }];
+    return { node: names.source, keySerde, valueSerde, sources, keyChanged: false };
+  }
+
+  /** Declares that both sides meet by key. Returns the topics of both. */
+  copartition(left: readonly TopicRef[], right: readonly TopicRef[]): readonly TopicRef[] {
+    const all = [...left];
+    for (const topic of right) {
+      if (!all.some((other) => other.name === topic.name && other.internal === topic.internal))
+        all.push(topic);
+    }
+    if (all.length > 1) this.topology.copartition(all);
+    return all;
+  }
+
+  #own(handle: unknown): unknown {
+    if (handle !== undefined) return handle;
+    throw invalidTopology(
+      'a stream or table of another StreamsBuilder cannot be combined with one of this',
+      'build both with one builder',
+    );
+  }
+}
+
+/** Options of a store with all that may be left out filled in from above. */
+export function materializedSerdes<K, V>(
+  materialized: Materialized<K, V> | undefined,
+  keySerde: Serde<K> | undefined,
+  valueSerde: Serde<V> | undefined,
+): { keySerde: Serde<K> | undefined; valueSerde: Serde<V> | undefined } {
+  return {
+    keySerde: materialized?.keySerde ?? keySerde,
+    valueSerde: materialized?.valueSerde ?? valueSerde,
+  };
+}
+
+function checkName(name: string): string {
+  if (/^[A-Za-z0-9._-]{1,200}$/.test(name) && name !== '.' && name !== '..') return name;
+  throw invalidTopology(
+    `${JSON.stringify(name)} cannot name a part of a topology`,
+    'topic names are made of it: letters, digits, dot, dash and underscore, at most 200',
+  );
+}

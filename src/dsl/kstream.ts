@@ -1,0 +1,320 @@
+/**
+ * The class behind KStream: names, an operator node, and the stream below it. What the methods mean is said
+ * in api.ts.
+ */
+
+import type { ProcessorSupplier, Record } from '../graph/processor.ts';
+import type { Serde } from '../serde/serde.ts';
+import type { BranchedKStream, KGroupedStream, KStream, KTable } from './api.ts';
+import { BranchedKStreamImpl } from './branched-kstream.ts';
+import { type DslGraph, materializedSerdes, type StreamHandle } from './dsl-graph.ts';
+import { joinStreams, type Preserved } from './join-streams.ts';
+import { KGroupedStreamImpl } from './kgrouped-stream.ts';
+import { PassThrough } from './operators/pass-through.ts';
+import { StreamFilter } from './operators/stream-filter.ts';
+import { StreamFlatMap } from './operators/stream-flat-map.ts';
+import { StreamFlatMapValues } from './operators/stream-flat-map-values.ts';
+import { StreamMap } from './operators/stream-map.ts';
+import { StreamMapValues } from './operators/stream-map-values.ts';
+import { StreamPeek } from './operators/stream-peek.ts';
+import { StreamTableJoin } from './operators/stream-table-join.ts';
+import { TableSource, type TableSourceDemand, tableSourceView } from './operators/table-source.ts';
+import type {
+  ForeachAction,
+  Grouped,
+  Joined,
+  JoinWindows,
+  KeyValue,
+  KeyValueMapper,
+  Named,
+  Predicate,
+  ProcessOptions,
+  Produced,
+  Repartitioned,
+  StreamJoined,
+  TableOptions,
+  TypePredicate,
+  ValueJoiner,
+  ValueMapper,
+} from './options.ts';
+import { needSerde } from './options.ts';
+
+const inner: Preserved = { left: false, right: false };
+const left: Preserved = { left: true, right: false };
+const outer: Preserved = { left: true, right: true };
+
+/** What a new operator changes of the stream it hangs under. */
+type Changes<K, V> = Partial<Pick<StreamHandle<K, V>, 'keySerde' | 'valueSerde' | 'keyChanged'>>;
+
+export class KStreamImpl<K, V> implements KStream<K, V> {
+  readonly #graph: DslGraph;
+  readonly #handle: StreamHandle<K, V>;
+
+  constructor(graph: DslGraph, handle: StreamHandle<K, V>) {
+    this.#graph = graph;
+    this.#handle = handle;
+  }
+
+  filter<V2 extends V>(predicate: TypePredicate<K, V, V2>, options?: Named): KStream<K, V2>;
+  filter(predicate: Predicate<K, V>, options?: Named): KStream<K, V>;
+  filter(predicate: Predicate<K, V>, options: Named = {}): KStream<K, V> {
+    return this.#below('KSTREAM-FILTER-', options, () => new StreamFilter(predicate), true, {});
+  }
+
+  filterNot(predicate: Predicate<K, V>, options: Named = {}): KStream<K, V> {
+    const keep: Predicate<K, V> = (key, value) => !predicate(key, value);
+    return this.#below('KSTREAM-FILTER-', options, () => new StreamFilter(keep), true, {});
+  }
+
+  map<K2, V2>(mapper: KeyValueMapper<K, V, KeyValue<K2, V2>>, options: Named = {}): KStream<K2, V2> {
+    return this.#below<K2, V2>('KSTREAM-MAP-', options, () => new StreamMap(mapper), false, newPair());
+  }
+
+  flatMap<K2, V2>(
+    mapper: KeyValueMapper<K, V, Iterable<KeyValue<K2, V2>>>,
+    options: Named = {},
+  ): KStream<K2, V2> {
+    return this.#below<K2, V2>(
+      'KSTREAM-FLATMAP-',
+      options,
+      () => new StreamFlatMap(mapper),
+      false,
+      newPair(),
+    );
+  }
+
+  mapValues<V2>(mapper: ValueMapper<K, V, V2>, options: Named = {}): KStream<K, V2> {
+    return this.#below(
+      'KSTREAM-MAPVALUES-',
+      options,
+      () => new StreamMapValues(mapper),
+      true,
+      newValue<K, V2>(),
+    );
+  }
+
+  flatMapValues<V2>(mapper: ValueMapper<K, V, Iterable<V2>>, options: Named = {}): KStream<K, V2> {
+    const supplier = () => new StreamFlatMapValues(mapper);
+    return this.#below('KSTREAM-FLATMAPVALUES-', options, supplier, true, newValue<K, V2>());
+  }
+
+  selectKey<K2>(mapper: KeyValueMapper<K, V, K2>, options: Named = {}): KStream<K2, V> {
+    return this.#selectKey(mapper, options.named);
+  }
+
+  peek(action: ForeachAction<K, V>, options: Named = {}): KStream<K, V> {
+    return this.#below('KSTREAM-PEEK-', options, () => new StreamPeek(action), true, {});
+  }
+
+  foreach(action: ForeachAction<K, V>, options: Named = {}): void {
+    this.#below('KSTREAM-FOREACH-', options, () => new StreamPeek(action), true, {});
+  }
+
+  merge<V2>(other: KStream<K, V2>, options: Named = {}): KStream<K, V | V2> {
+    const [a, b] = [this.#handle, this.#graph.streamHandle(other)];
+    const node = this.#graph.nodeName(options.named, 'KSTREAM-MERGE-');
+    this.#graph.addOperator({
+      name: node,
+      parents: [a.node, b.node],
+      supplier: () => new PassThrough<K, V | V2>(),
+      keepsKey: true,
+    });
+    return this.#graph.stream<K, V | V2>({
+      node,
+      keySerde: a.keySerde === b.keySerde ? a.keySerde : undefined,
+      valueSerde: same<NonNullable<V | V2>>(a.valueSerde, b.valueSerde),
+      sources: [...new Map([...a.sources, ...b.sources].map((topic) => [topic.name, topic])).values()],
+      keyChanged: a.keyChanged || b.keyChanged,
+    });
+  }
+
+  split(options: Named = {}): BranchedKStream<K, V> {
+    return new BranchedKStreamImpl(this.#graph, this.#handle, options.named);
+  }
+
+  to(topic: string | ((record: Record<K, V>) => string), produced: Produced<K, V> = {}): void {
+    const name = this.#graph.nodeName(produced.named, 'KSTREAM-SINK-');
+    const hint = 'give `to` its keySerde and valueSerde';
+    const { partitioner } = produced;
+    this.#graph.topology.addSink<K, V>({
+      name,
+      topic,
+      keySerde: needSerde('key', name, hint, produced.keySerde, this.#handle.keySerde),
+      valueSerde: needSerde('value', name, hint, produced.valueSerde, this.#handle.valueSerde) as Serde<V>,
+      parents: [this.#handle.node],
+      ...(partitioner === undefined ? {} : { partitioner }),
+    });
+  }
+
+  repartition(options: Repartitioned<K, V> = {}): KStream<K, V> {
+    const { name, ...rest } = options;
+    const prefix = name ?? this.#graph.generate('KSTREAM-REPARTITION-');
+    return this.#graph.stream(this.#graph.repartition(this.#handle, prefix, rest, false));
+  }
+
+  groupByKey(grouped: Grouped<K, V> = {}): KGroupedStream<K, V> {
+    return new KGroupedStreamImpl(this.#graph, this.#handle, grouped);
+  }
+
+  groupBy<K2>(selector: KeyValueMapper<K, V, K2>, grouped: Grouped<K2, V> = {}): KGroupedStream<K2, V> {
+    return new KGroupedStreamImpl(
+      this.#graph,
+      this.#graph.streamHandle(this.#selectKey(selector, grouped.name)),
+      grouped,
+    );
+  }
+
+  toTable(options: TableOptions<K, NonNullable<V>> = {}): KTable<K, NonNullable<V>> {
+    const graph = this.#graph;
+    const { materialized } = options;
+    const node = graph.nodeName(options.named, 'KSTREAM-TOTABLE-');
+    const store = graph.storeName(materialized?.name, 'KSTREAM-TOTABLE-');
+    const { keySerde, valueSerde } = materializedSerdes(
+      materialized,
+      this.#handle.keySerde,
+      this.#handle.valueSerde,
+    );
+    const from = this.#handle.keyChanged
+      ? graph.repartition({ ...this.#handle, keySerde, valueSerde }, node, {}, true)
+      : this.#handle;
+    const demand: TableSourceDemand = { oldValues: false, stored: materialized?.name !== undefined };
+    graph.addOperator({
+      name: node,
+      parents: [from.node],
+      supplier: () => new TableSource<K, NonNullable<V>>(store, demand),
+      keepsKey: true,
+    });
+    const materialize = (): void =>
+      graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
+    if (demand.stored) materialize();
+    const view = tableSourceView<K, NonNullable<V>>(store, demand, materialize);
+    return graph.table({ node, keySerde, valueSerde, sources: from.sources, view });
+  }
+
+  process<K2, V2>(supplier: ProcessorSupplier<K, V, K2, V2>, options: ProcessOptions = {}): KStream<K2, V2> {
+    const name = this.#graph.nodeName(options.named, 'KSTREAM-PROCESSOR-');
+    const keepsKey = options.keepsKey ?? false;
+    this.#graph.topology.addProcessor({
+      name,
+      supplier,
+      parents: [this.#handle.node],
+      stores: options.stores ?? [],
+      keepsKey,
+      handWritten: true,
+    });
+    return this.#graph.stream<K2, V2>({
+      node: name,
+      // A processor that keeps its key says that K2 is K.
+      keySerde: keepsKey ? (this.#handle.keySerde as Serde<K2> | undefined) : undefined,
+      valueSerde: undefined,
+      sources: this.#handle.sources,
+      keyChanged: this.#handle.keyChanged || !keepsKey,
+    });
+  }
+
+  join<V2, VOut>(
+    other: KStream<K, V2> | KTable<K, V2>,
+    joiner: ValueJoiner<K, V, V2, VOut>,
+    third?: JoinWindows | Joined<K, V>,
+    fourth?: StreamJoined<K, V, V2>,
+  ): KStream<K, VOut> {
+    const safe = joiner as ValueJoiner<K, V | null, V2 | null, VOut>;
+    if (this.#graph.isTable(other))
+      return this.#joinTable(other as KTable<K, V2>, safe, third as Joined<K, V>, false);
+    return this.#joinStream(other as KStream<K, V2>, safe, third as JoinWindows, fourth, inner);
+  }
+
+  leftJoin<V2, VOut>(
+    other: KStream<K, V2> | KTable<K, V2>,
+    joiner: ValueJoiner<K, V, V2 | null, VOut>,
+    third?: JoinWindows | Joined<K, V>,
+    fourth?: StreamJoined<K, V, V2>,
+  ): KStream<K, VOut> {
+    const safe = joiner as ValueJoiner<K, V | null, V2 | null, VOut>;
+    if (this.#graph.isTable(other))
+      return this.#joinTable(other as KTable<K, V2>, safe, third as Joined<K, V>, true);
+    return this.#joinStream(other as KStream<K, V2>, safe, third as JoinWindows, fourth, left);
+  }
+
+  outerJoin<V2, VOut>(
+    other: KStream<K, V2>,
+    joiner: ValueJoiner<K, V | null, V2 | null, VOut>,
+    windows: JoinWindows,
+    joined?: StreamJoined<K, V, V2>,
+  ): KStream<K, VOut> {
+    return this.#joinStream(other, joiner, windows, joined, outer);
+  }
+
+  #joinStream<V2, VOut>(
+    other: KStream<K, V2>,
+    joiner: ValueJoiner<K, V | null, V2 | null, VOut>,
+    windows: JoinWindows,
+    joined: StreamJoined<K, V, V2> | undefined,
+    preserved: Preserved,
+  ): KStream<K, VOut> {
+    const right = this.#graph.streamHandle(other);
+    return joinStreams(this.#graph, this.#handle, right, joiner, windows, joined ?? {}, preserved);
+  }
+
+  #joinTable<VT, VOut>(
+    table: KTable<K, VT>,
+    joiner: ValueJoiner<K, V, VT | null, VOut>,
+    joined: Joined<K, V> | undefined,
+    isLeft: boolean,
+  ): KStream<K, VOut> {
+    const graph = this.#graph;
+    const right = graph.tableHandle(table);
+    const { name, ...serdes } = joined ?? {};
+    const from = this.#handle.keyChanged
+      ? graph.repartition(this.#handle, name ?? this.#handle.node, serdes, !isLeft)
+      : this.#handle;
+    const sources = graph.copartition(from.sources, right.sources);
+    const node = graph.nodeName(name, isLeft ? 'KSTREAM-LEFTJOIN-' : 'KSTREAM-JOIN-');
+    const reader = right.view.reader();
+    graph.addOperator({
+      name: node,
+      parents: [from.node],
+      supplier: () => new StreamTableJoin(reader, joiner, isLeft),
+      stores: reader.stores,
+      keepsKey: true,
+    });
+    const keySerde = serdes.keySerde ?? from.keySerde;
+    return graph.stream<K, VOut>({ node, keySerde, valueSerde: undefined, sources, keyChanged: false });
+  }
+
+  #selectKey<K2>(mapper: KeyValueMapper<K, V, K2>, named: string | undefined): KStream<K2, V> {
+    return this.#below<K2, V>(
+      'KSTREAM-KEY-SELECT-',
+      named === undefined ? {} : { named },
+      () => new StreamMap<K, V, K2, V>((key, value) => [mapper(key, value), value]),
+      false,
+      { keySerde: undefined, keyChanged: true },
+    );
+  }
+
+  /** One operator under this stream. What `changes` does not mention stays as it is here. */
+  #below<K2, V2>(
+    prefix: string,
+    options: Named,
+    supplier: ProcessorSupplier<K, V, K2, V2>,
+    keepsKey: boolean,
+    changes: Changes<K2, V2>,
+  ): KStream<K2, V2> {
+    const node = this.#graph.nodeName(options.named, prefix);
+    this.#graph.addOperator({ name: node, parents: [this.#handle.node], supplier, keepsKey });
+    const unchanged = this.#handle as unknown as StreamHandle<K2, V2>;
+    return this.#graph.stream<K2, V2>({ ...unchanged, ...changes, node });
+  }
+}
+
+function newPair<K, V>(): Changes<K, V> {
+  return { keySerde: undefined, valueSerde: undefined, keyChanged: true };
+}
+
+function newValue<K, V>(): Changes<K, V> {
+  return { valueSerde: undefined };
+}
+
+function same<T>(a: unknown, b: unknown): Serde<T> | undefined {
+  return a === b ? (a as Serde<T> | undefined) : undefined;
+}

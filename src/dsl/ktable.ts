@@ -1,0 +1,152 @@
+/** The class behind KTable: names, an operator node, and the table below it. What the methods mean is said in api.ts. */
+import type { Serde } from '../serde/serde.ts';
+import type { KGroupedTable, KStream, KTable } from './api.ts';
+import type { DslGraph, TableHandle } from './dsl-graph.ts';
+import { materializedSerdes } from './dsl-graph.ts';
+import { joinTables } from './join-tables.ts';
+import { KGroupedTableImpl } from './kgrouped-table.ts';
+import { TableFilter, tableFilterView } from './operators/table-filter.ts';
+import { TableGroupBy } from './operators/table-group-by.ts';
+import { TableMapValues, tableMapValuesView } from './operators/table-map-values.ts';
+import { TableToStream } from './operators/table-to-stream.ts';
+import {
+  type Grouped,
+  type KeyValue,
+  type KeyValueMapper,
+  type Named,
+  needSerde,
+  type Predicate,
+  type TableOptions,
+  type ValueJoiner,
+  type ValueMapper,
+} from './options.ts';
+import type { Demand } from './table-view.ts';
+
+export class KTableImpl<K, V> implements KTable<K, V> {
+  readonly #graph: DslGraph;
+  readonly #handle: TableHandle<K, V>;
+
+  constructor(graph: DslGraph, handle: TableHandle<K, V>) {
+    this.#graph = graph;
+    this.#handle = handle;
+  }
+
+  filter(predicate: Predicate<K, V>, options: TableOptions<K, V> = {}): KTable<K, V> {
+    return this.#filter(predicate, options);
+  }
+
+  filterNot(predicate: Predicate<K, V>, options: TableOptions<K, V> = {}): KTable<K, V> {
+    return this.#filter((key, value) => !predicate(key, value), options);
+  }
+
+  mapValues<V2>(mapper: ValueMapper<K, V, V2 | null>, options: TableOptions<K, V2> = {}): KTable<K, V2> {
+    const { node, store, keySerde, valueSerde } = this.#derived<V2>('KTABLE-MAPVALUES-', options, undefined);
+    const demand: Demand = { oldValues: false };
+    const map = { mapper, store, demand };
+    this.#graph.addOperator({
+      name: node,
+      parents: [this.#handle.node],
+      supplier: () => new TableMapValues(map),
+      keepsKey: true,
+    });
+    if (store !== undefined)
+      this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized?.logging);
+    const view = tableMapValuesView(map, this.#handle.view);
+    return this.#graph.table({ node, keySerde, valueSerde, sources: this.#handle.sources, view });
+  }
+
+  toStream(options: Named = {}): KStream<K, V | null> {
+    const node = this.#graph.nodeName(options.named, 'KTABLE-TOSTREAM-');
+    const { keySerde, sources } = this.#handle;
+    this.#graph.addOperator({
+      name: node,
+      parents: [this.#handle.node],
+      supplier: () => new TableToStream<K, V>(),
+      keepsKey: true,
+    });
+    const valueSerde = this.#handle.valueSerde as Serde<NonNullable<V>> | undefined;
+    return this.#graph.stream<K, V | null>({ node, keySerde, valueSerde, sources, keyChanged: false });
+  }
+
+  groupBy<K2, V2>(
+    selector: KeyValueMapper<K, V, KeyValue<K2, V2>>,
+    grouped: Grouped<K2, V2> = {},
+  ): KGroupedTable<K2, V2> {
+    const node = this.#graph.nodeName(grouped.name, 'KTABLE-SELECT-');
+    const keySerde = (): Serde<K2> =>
+      needSerde('key', node, 'give groupBy its keySerde and valueSerde', grouped.keySerde);
+    this.#graph.addOperator({
+      name: node,
+      parents: [this.#handle.node],
+      supplier: () => new TableGroupBy(selector, keySerde),
+      keepsKey: false,
+    });
+    // The old row has to be taken out of its group.
+    this.#handle.view.sendOldValues(true);
+    return new KGroupedTableImpl(this.#graph, node, grouped);
+  }
+
+  join<V2, VOut>(
+    other: KTable<K, V2>,
+    joiner: ValueJoiner<K, V, V2, VOut | null>,
+    options: TableOptions<K, VOut> = {},
+  ): KTable<K, VOut> {
+    const safe = joiner as ValueJoiner<K, V | null, V2 | null, VOut | null>;
+    return joinTables(this.#graph, this.#handle, this.#graph.tableHandle(other), safe, 'inner', options);
+  }
+
+  leftJoin<V2, VOut>(
+    other: KTable<K, V2>,
+    joiner: ValueJoiner<K, V, V2 | null, VOut | null>,
+    options: TableOptions<K, VOut> = {},
+  ): KTable<K, VOut> {
+    const safe = joiner as ValueJoiner<K, V | null, V2 | null, VOut | null>;
+    return joinTables(this.#graph, this.#handle, this.#graph.tableHandle(other), safe, 'left', options);
+  }
+
+  outerJoin<V2, VOut>(
+    other: KTable<K, V2>,
+    joiner: ValueJoiner<K, V | null, V2 | null, VOut | null>,
+    options: TableOptions<K, VOut> = {},
+  ): KTable<K, VOut> {
+    return joinTables(this.#graph, this.#handle, this.#graph.tableHandle(other), joiner, 'outer', options);
+  }
+
+  #filter(keep: Predicate<K, V>, options: TableOptions<K, V>): KTable<K, V> {
+    const inherited = this.#handle.valueSerde;
+    const { node, store, keySerde, valueSerde } = this.#derived<V>('KTABLE-FILTER-', options, inherited);
+    // Without old values each row that fails is sent on as a deletion: nobody knows whether it was there.
+    const demand: Demand = { oldValues: this.#handle.view.sendOldValues(false) };
+    const filter = { keep, store, demand };
+    this.#graph.addOperator({
+      name: node,
+      parents: [this.#handle.node],
+      supplier: () => new TableFilter(filter),
+      keepsKey: true,
+    });
+    if (store !== undefined)
+      this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized?.logging);
+    const view = tableFilterView(filter, this.#handle.view);
+    return this.#graph.table({ node, keySerde, valueSerde, sources: this.#handle.sources, view });
+  }
+
+  /** Names and serdes of a table derived from this one row by row. */
+  #derived<V2>(
+    prefix: string,
+    { named, materialized }: TableOptions<K, V2>,
+    inherited: Serde<V2> | undefined,
+  ): {
+    node: string;
+    store: string | undefined;
+    keySerde: Serde<K> | undefined;
+    valueSerde: Serde<V2> | undefined;
+  } {
+    // Kafka Streams takes a number for a store that it then does not make.
+    if (materialized !== undefined && materialized.name === undefined)
+      this.#graph.storeName(undefined, prefix);
+    const store =
+      materialized?.name === undefined ? undefined : this.#graph.storeName(materialized.name, prefix);
+    const node = this.#graph.nodeName(named, prefix);
+    return { node, store, ...materializedSerdes(materialized, this.#handle.keySerde, inherited) };
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * What the DSL's operators take: functions and option objects, under Kafka Streams' names. Where Java has
+ * an overload per combination, here is one object; everything in it may be left out unless said otherwise.
+ *
+ * Argument order: predicates, key-value mappers and actions get (key, value) as in Java; value mappers and
+ * joiners get the value or values first and the key last, so that the short form is the common one.
+ */
+import { StreamsError } from '../base/errors.ts';
+import type { StreamPartitioner, TimestampExtractor } from '../graph/node.ts';
+import type { Serde } from '../serde/serde.ts';
+
+export type KeyValue<K, V> = readonly [key: K, value: V];
+export type Predicate<K, V> = (key: K, value: V) => boolean;
+/** A predicate that also narrows the value's type. */
+export type TypePredicate<K, V, V2 extends V> = (key: K, value: V) => value is V2;
+export type ForeachAction<K, V> = (key: K, value: V) => void;
+export type KeyValueMapper<K, V, R> = (key: K, value: V) => R;
+export type ValueMapper<K, V, R> = (value: V, key: K) => R;
+export type ValueJoiner<K, V1, V2, R> = (left: V1, right: V2, key: K) => R;
+export type Initializer<A> = () => A;
+/** Null deletes the aggregate. Must be pure: a record may be processed again after its state was loaded. */
+export type Aggregator<K, V, A> = (key: K, value: V, aggregate: A) => A | null;
+export type Reducer<V> = (aggregate: V, value: V) => V | null;
+
+export interface Named {
+  /** Names the node; stores and topics are named by `materialized`, `grouped` and `joined`. */
+  readonly named?: string;
+}
+
+/** Serdes of a source; required, for a topic's bytes do not say what they are. */
+export interface Consumed<K, V> extends Named {
+  readonly keySerde: Serde<K>;
+  readonly valueSerde: Serde<V>;
+  readonly timestampExtractor?: TimestampExtractor;
+}
+
+export interface Produced<K, V> extends Named {
+  readonly keySerde?: Serde<K>;
+  readonly valueSerde?: Serde<NonNullable<V>>;
+  readonly partitioner?: StreamPartitioner;
+}
+
+export interface Repartitioned<K, V> {
+  /** The topic becomes `<application.id>-<name>-repartition`. */
+  readonly name?: string;
+  readonly keySerde?: Serde<K>;
+  readonly valueSerde?: Serde<NonNullable<V>>;
+  readonly partitions?: number;
+  readonly partitioner?: StreamPartitioner;
+}
+
+export interface Grouped<K, V> {
+  /** Names the repartition topic, if one is needed. */
+  readonly name?: string;
+  readonly keySerde?: Serde<K>;
+  readonly valueSerde?: Serde<NonNullable<V>>;
+}
+
+export interface Joined<K, V> {
+  /** Names the node and the repartition topic, if one is needed. */
+  readonly name?: string;
+  readonly keySerde?: Serde<K>;
+  readonly valueSerde?: Serde<NonNullable<V>>;
+}
+
+export interface StreamJoined<K, V, VOther> extends Joined<K, V> {
+  /** Names the join's stores, and so their changelogs. */
+  readonly storeName?: string;
+  readonly otherValueSerde?: Serde<NonNullable<VOther>>;
+  /** False: the windows are lost when the task moves. */
+  readonly logging?: boolean;
+}
+
+export interface Materialized<K, V> {
+  readonly name?: string;
+  readonly keySerde?: Serde<K>;
+  readonly valueSerde?: Serde<V>;
+  /** False: the table is lost when the task moves. */
+  readonly logging?: boolean;
+}
+
+export interface TableOptions<K, V> extends Named {
+  readonly materialized?: Materialized<K, V>;
+}
+
+/** An aggregate's type is new, so its serde cannot be inherited. */
+export interface AggregateOptions<K, A> extends Named {
+  readonly materialized: Materialized<K, A> & { readonly valueSerde: Serde<A> };
+}
+
+/** `name`: of the stream in the result of `split`, and the end of its node's name. */
+export interface Branched<N extends string> {
+  readonly name: N;
+}
+
+export interface ProcessOptions extends Named {
+  /** Stores to connect; define them with `StreamsBuilder.addStateStore` first. */
+  readonly stores?: readonly string[];
+  /**
+   * True: the processor forwards under the key it was given, so that nothing has to be repartitioned
+   * (Kafka Streams' `processValues`). A processor that breaks the promise puts records on wrong partitions.
+   */
+  readonly keepsKey?: boolean;
+}
+
+/**
+ * A right record joins a left one when leftTime - beforeMs <= rightTime <= leftTime + afterMs.
+ * `graceMs`: how long after its end an unmatched record of a left or outer join waits for late matches.
+ */
+export interface JoinWindows {
+  readonly beforeMs: number;
+  readonly afterMs: number;
+  readonly graceMs: number;
+}
+
+export function invalidTopology(sentence: string, hint?: string): StreamsError {
+  return new StreamsError('TOPOLOGY_INVALID', sentence, hint === undefined ? {} : { hint });
+}
+
+/** The serde that is there. Errors: TOPOLOGY_INVALID, saying who needs it and where to give it. */
+export function needSerde<T>(
+  what: 'key' | 'value',
+  node: string,
+  hint: string,
+  ...choices: readonly (Serde<T> | undefined)[]
+): Serde<T> {
+  const found = choices.find((serde) => serde !== undefined);
+  if (found !== undefined) return found;
+  throw invalidTopology(`${node} has no ${what} serde: an operator above it changed the ${what}`, hint);
+}
+
+/** Errors: TOPOLOGY_INVALID for a window that is not one, or that leaves out its grace. */
+export function checkJoinWindows(windows: JoinWindows): JoinWindows {
+  for (const name of ['beforeMs', 'afterMs', 'graceMs'] as const) {
+    // Callers without types, or with settings from a file, come here too.
+    const value: unknown = windows[name];
+    if (typeof value !== 'number' || !Number.isSafeInteger(value))
+      throw invalidTopology(
+        `a join window needs ${name} in whole milliseconds, not ${String(value)}`,
+        'give beforeMs, afterMs and graceMs; graceMs: 0 means that nothing may come late',
+      );
+  }
+  const { beforeMs, afterMs, graceMs } = windows;
+  if (graceMs < 0) throw invalidTopology(`a join window's graceMs cannot be negative, it is ${graceMs}`);
+  if (beforeMs + afterMs < 0)
+    throw invalidTopology(
+      `a join window from ${-beforeMs} to ${afterMs} ms is empty`,
+      'beforeMs + afterMs must not be negative',
+    );
+  return windows;
+}

@@ -1,0 +1,121 @@
+/**
+ * The DSL's entry: sources become streams and tables, operators on them grow a topology, `build` gives it
+ * to the runtime. Describes only; nothing here reads a topic or opens a store.
+ *
+ * Errors: every misuse is TOPOLOGY_INVALID at the call that makes it.
+ */
+import type { StoreSpec } from '../graph/node.ts';
+import type { Topology } from '../graph/topology.ts';
+import type { Serde } from '../serde/serde.ts';
+import type { KStream, KTable } from './api.ts';
+import { DslGraph, materializedSerdes } from './dsl-graph.ts';
+import { KStreamImpl } from './kstream.ts';
+import { KTableImpl } from './ktable.ts';
+import { TableSource, type TableSourceDemand, tableSourceView } from './operators/table-source.ts';
+import { type Consumed, invalidTopology, type Materialized } from './options.ts';
+
+export interface ConsumedTable<K, V> extends Consumed<K, V> {
+  readonly materialized?: Materialized<K, V>;
+}
+
+export class StreamsBuilder {
+  readonly #graph = new DslGraph({
+    stream: (graph, handle) => new KStreamImpl(graph, handle),
+    table: (graph, handle) => new KTableImpl(graph, handle),
+  });
+
+  /**
+   * The records of one or more topics. A value of null (a tombstone) arrives as null whatever `V` says: the
+   * types state what the topic promises.
+   */
+  stream<K, V>(topics: string | readonly string[], consumed: Consumed<K, V>): KStream<K, V> {
+    const names = typeof topics === 'string' ? [topics] : topics;
+    const node = this.#source(names, consumed, this.#graph.nodeName(consumed.named, 'KSTREAM-SOURCE-'));
+    return this.#graph.stream<K, V>({
+      node,
+      keySerde: consumed.keySerde,
+      valueSerde: consumed.valueSerde as Serde<NonNullable<V>>,
+      sources: names.map((name) => ({ name, internal: false })),
+      keyChanged: false,
+    });
+  }
+
+  /**
+   * A topic as a table: the last value of each key, null deletes. It gets a store when `materialized.name`
+   * is given or an operator below has to look into it.
+   */
+  table<K, V>(topic: string, consumed: ConsumedTable<K, V>): KTable<K, V> {
+    const graph = this.#graph;
+    const { materialized } = consumed;
+    const store = graph.storeName(materialized?.name, `${topic}-`);
+    const source = graph.suffixedName(consumed.named, '-source', 'KSTREAM-SOURCE-');
+    const node = graph.nodeName(consumed.named, 'KTABLE-SOURCE-');
+    const parent = this.#source([topic], consumed, source);
+    const demand: TableSourceDemand = { oldValues: false, stored: materialized?.name !== undefined };
+    graph.addOperator({
+      name: node,
+      parents: [parent],
+      supplier: () => new TableSource<K, V>(store, demand),
+      keepsKey: true,
+    });
+    const { keySerde, valueSerde } = materializedSerdes(materialized, consumed.keySerde, consumed.valueSerde);
+    const materialize = (): void =>
+      graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
+    if (demand.stored) materialize();
+    const sources = [{ name: topic, internal: false }];
+    const view = tableSourceView<K, V>(store, demand, materialize);
+    return graph.table<K, V>({ node, keySerde, valueSerde, sources, view });
+  }
+
+  /** A store for hand-written processors; they are connected by `KStream.process(…, { stores })`. */
+  addStateStore(spec: StoreSpec): this {
+    this.#graph.addStore(spec, []);
+    return this;
+  }
+
+  /** The topology so far, which is always complete. Called again it is the same one. */
+  build(): Topology {
+    return this.#graph.topology;
+  }
+
+  /** The source of exactly these topics, which may be there already; returns its name. */
+  #source<K, V>(topics: readonly string[], consumed: Consumed<K, V>, name: string): string {
+    const { topology } = this.#graph;
+    const { keySerde, valueSerde, timestampExtractor } = consumed;
+    // Callers without types come here too.
+    if ((keySerde as unknown) === undefined || (valueSerde as unknown) === undefined)
+      throw invalidTopology(
+        `source ${name} of ${topics.join(', ')} lacks a serde`,
+        'give it keySerde and valueSerde',
+      );
+    const existing = topics.map((topic) => topology.sourceOf(topic)).find((found) => found !== undefined);
+    const node = existing === undefined ? undefined : topology.node(existing);
+    if (node?.kind !== 'source') {
+      topology.addSource({
+        name,
+        topics,
+        keySerde,
+        valueSerde,
+        ...(timestampExtractor === undefined ? {} : { timestampExtractor }),
+      });
+      return name;
+    }
+    const sameTopics =
+      node.topics.length === topics.length && node.topics.every((topic) => topics.includes(topic.name));
+    if (!sameTopics)
+      throw invalidTopology(
+        `${topics.join(', ')} overlaps with the topics of source ${node.name}`,
+        'read either the same topics or wholly different ones',
+      );
+    if (
+      node.keySerde !== keySerde ||
+      node.valueSerde !== valueSerde ||
+      node.timestampExtractor !== timestampExtractor
+    )
+      throw invalidTopology(
+        `${topics.join(', ')} is read twice, with different serdes or timestamp extractors`,
+        'read it once and use the stream twice, or give the very same serde objects',
+      );
+    return node.name;
+  }
+}
