@@ -1,0 +1,44 @@
+/** Documents that name a file must name one that is there: a reader who finds one wrong path trusts none. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, it } from 'mocha';
+
+/** The tests run in the project's root. */
+function documents(): string[] {
+  const below = readdirSync('docs', { recursive: true, encoding: 'utf8' }).map((path) => join('docs', path));
+  return [...readdirSync('.'), ...below].filter((path) => path.endsWith('.md')).sort();
+}
+
+/** `[text](target)` and `![text](target)` without addresses elsewhere; a `#part` is left off. */
+function linksOf(text: string): string[] {
+  return [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, target]) => (target ?? '').replace(/#.*$/, ''))
+    .filter((target) => target !== '' && !/^[a-z]+:/.test(target));
+}
+
+/** Words in backticks that look like a path of this project: they begin with one of its folders. */
+function pathsOf(text: string): string[] {
+  const inline = text.replace(/^```[\s\S]*?^```/gm, '');
+  return [
+    ...inline.matchAll(/`((?:src|topology|schemas|dashboard|scripts|test|bench|docs)\/[\w./-]*)`/g),
+  ].map(([, path]) => path ?? '');
+}
+
+describe('the documents', () => {
+  for (const document of documents()) {
+    it(`${document} names only files that are there`, () => {
+      const text = readFileSync(document, 'utf8');
+      const missing = [
+        ...linksOf(text).filter((target) => !existsSync(join(dirname(document), target))),
+        ...pathsOf(text).filter((path) => !existsSync(path)),
+      ];
+      assert.equal(missing.join('\n'), '');
+    });
+  }
+
+  it('are found', () => {
+    assert.ok(documents().includes('README.md'));
+    assert.ok(documents().includes(join('docs', 'errors.md')));
+  });
+});
