@@ -210,6 +210,23 @@ describe('The dashboard', () => {
     assert.equal(await page.locator('#recent tr').count(), 20);
   });
 
+  it('holds the list still while the mouse is on it and catches up after', async () => {
+    await open();
+    await page.locator('#recent tr').nth(2).hover();
+    const [first] = shop.overview.recent;
+    shop.overview = {
+      ...shop.overview,
+      orders: { ...shop.overview.orders, total: 10_483 },
+      recent: [{ ...first!, orderId: 'order-new' }, ...shop.overview.recent],
+    };
+    await until('#orders-total', '10,483');
+    assert.equal(await textOf('#recent th'), 'a/b <i>&');
+    assert.match(await textOf('#orders-hint'), /Held still/);
+    await page.mouse.move(5, 5);
+    await until('#recent th', 'order-new');
+    assertNoProblems();
+  });
+
   it('says when the instance is gone and goes on by itself when it is back', async () => {
     await open();
     await server.close();
