@@ -93,7 +93,10 @@ class PairCheck {
 
   check(reader: AvroNode, writer: AvroNode, at: string): Incompatibility[] {
     let byWriter = this.#known.get(reader);
-    if (byWriter === undefined) this.#known.set(reader, (byWriter = new Map()));
+    if (byWriter === undefined) {
+      byWriter = new Map();
+      this.#known.set(reader, byWriter);
+    }
     const before = byWriter.get(writer);
     if (before !== undefined) return before;
     byWriter.set(writer, []);

@@ -192,13 +192,19 @@ class EmbeddedRegistry implements SchemaRegistry {
 
   #node(id: number): AvroNode {
     let node = this.#nodes.get(id);
-    if (node === undefined) this.#nodes.set(id, (node = parseSchema(this.#text(id))));
+    if (node === undefined) {
+      node = parseSchema(this.#text(id));
+      this.#nodes.set(id, node);
+    }
     return node;
   }
 
   #subject(name: string): Subject {
     let subject = this.#subjects.get(name);
-    if (subject === undefined) this.#subjects.set(name, (subject = { level: undefined, ids: [] }));
+    if (subject === undefined) {
+      subject = { level: undefined, ids: [] };
+      this.#subjects.set(name, subject);
+    }
     return subject;
   }
 
