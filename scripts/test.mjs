@@ -26,7 +26,7 @@ import { ensureKafkaClient } from './setup/kafka-client.mjs';
 import { ensurePackages } from './setup/packages.mjs';
 import { ensureRegistry } from './setup/registry.mjs';
 import { ensureRocksdb } from './setup/rocksdb.mjs';
-import { endLedger, isRunning, processIdentity, signalGroup } from './support/processes.mjs';
+import { endLedger, isRunning, noteInLedger, processIdentity, signalGroup } from './support/processes.mjs';
 import { projectRoot } from './support/project.mjs';
 import { duration, SetupError, say } from './support/say.mjs';
 
@@ -68,7 +68,7 @@ class TestRun {
     try {
       await this.#everything(patterns);
     } catch (error) {
-      if (error instanceof Interrupted) {
+      if (this.#interrupted || error instanceof Interrupted) {
         this.#fail('interrupted');
       } else {
         process.stderr.write(`${error instanceof SetupError ? error.toText() : (error?.stack ?? error)}\n`);
@@ -113,6 +113,8 @@ class TestRun {
       rest = rest.filter((path) => !group.takes(path));
       if (chosen.length > 0) await this.#runGroup(group, chosen, env);
     }
+    // An interrupted group has not failed a test, but the run has not passed either.
+    this.#stopHere();
   }
 
   async #setUp({ servers, browser, env }) {
@@ -177,11 +179,17 @@ class TestRun {
       detached: true,
     });
     this.#current = child;
+    // Should this run be killed, the next one ends the tests too.
+    noteInLedger(processIdentity(child.pid), env);
     let late = false;
+    // Another limit for all groups: a short one to hunt a hang, a long one for a slow machine.
+    const limitMs = process.env.MILLRACE_TEST_DEADLINE_S
+      ? Number(process.env.MILLRACE_TEST_DEADLINE_S) * 1000
+      : group.deadlineMs;
     const deadline = setTimeout(() => {
       late = true;
       signalGroup(child.pid, 'SIGKILL');
-    }, group.deadlineMs);
+    }, limitMs);
     const code = await new Promise((settle) => {
       child.once('error', () => settle(-1));
       child.once('exit', (exitCode) => settle(exitCode ?? -1));
@@ -190,7 +198,7 @@ class TestRun {
     this.#current = undefined;
     // What outlived its test has no business in the next group.
     signalGroup(child.pid, 'SIGKILL');
-    this.#count(group, results, { late, code });
+    this.#count(group, results, { late: late ? limitMs : undefined, code });
     say(`group "${group.name}": ${files.length} files in ${duration(performance.now() - began)}`);
   }
 
@@ -209,12 +217,12 @@ class TestRun {
       );
     }
     const last = events.at(-1);
-    if (late) {
+    if (late !== undefined) {
       const what =
         last?.event === 'begin'
           ? `; it was in: ${last.title}`
           : '; all its tests had ended, something kept it alive';
-      this.#fail(`group "${group.name}" did not end in ${duration(group.deadlineMs)}${what}`);
+      this.#fail(`group "${group.name}" did not end in ${duration(late)}${what}`);
     } else if (code !== 0 && failed === 0 && !this.#interrupted) {
       this.#fail(`group "${group.name}" ended with code ${code} without naming a failed test`);
     }
@@ -232,6 +240,8 @@ class TestRun {
     if (!this.#interrupted) say('ending what was started');
     this.#interrupted = true;
     signalGroup(this.#current?.pid, 'SIGKILL');
+    // A server that is just starting is not waited for.
+    if (this.#folder !== undefined) void endLedger(join(this.#folder, 'ledger'));
   }
 
   async #clean() {

@@ -208,6 +208,14 @@ export function noteInLedger(identity, env = process.env) {
   writeFileSync(join(folder, identity.split(':')[0]), identity);
 }
 
+function readNote(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined; // ended and removed by another look at the same ledger
+  }
+}
+
 export async function endLedger(folder) {
   let names = [];
   try {
@@ -217,7 +225,7 @@ export async function endLedger(folder) {
   }
   let ended = 0;
   for (const name of names) {
-    const identity = readFileSync(join(folder, name), 'utf8');
+    const identity = readNote(join(folder, name));
     if (isRunning(identity)) {
       await endProcess(identity, { kill: true });
       ended += 1;
