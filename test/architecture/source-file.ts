@@ -42,7 +42,7 @@ export function parseSource(path: string, text: string): SourceFile {
   }
   const literals = new Set(strings.map((token) => token.start));
   const computedImports: number[] = [];
-  for (const match of code.matchAll(/(?<![.\w$])(?:import|require)\s*\(\s*/g)) {
+  for (const match of code.matchAll(/(?<![.\w$#])(?:import|require)\s*\(\s*/g)) {
     const argument = match.index + match[0].length;
     if (!literals.has(argument)) computedImports.push(lineAt(code, match.index));
   }
@@ -53,7 +53,7 @@ export function parseSource(path: string, text: string): SourceFile {
 function importAt(code: string, token: StringToken): ImportedModule | undefined {
   const before = code.slice(0, token.start).trimEnd();
   const line = lineAt(code, token.start);
-  if (/(?<![.\w$])(?:import|require)\s*\($/.test(before) || /(?<![.\w$])import$/.test(before)) {
+  if (/(?<![.\w$#])(?:import|require)\s*\($/.test(before) || /(?<![.\w$])import$/.test(before)) {
     return { specifier: token.value, line, reExport: false, star: false };
   }
   if (!/(?<![.\w$])from$/.test(before)) return undefined;
