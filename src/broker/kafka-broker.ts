@@ -8,6 +8,7 @@
  * with UV_THREADPOOL_SIZE=16 or more.
  */
 import type { Clock } from '../base/clock-port.ts';
+import { StreamsError } from '../base/errors.ts';
 import type { Logger, Metrics } from '../base/telemetry-port.ts';
 import type { Broker, Consumer, GroupMember, GroupOptions, Isolation, Producer } from './broker-port.ts';
 import { KafkaAdmin } from './kafka-admin.ts';
@@ -65,6 +66,7 @@ class KafkaBroker implements Broker {
   /** In the order they were opened. */
   readonly #open = new Set<Closeable>();
   #producersSuspected = 0;
+  #closed = false;
 
   constructor(options: KafkaBrokerOptions, library: KafkaLibrary) {
     this.#options = options;
@@ -94,6 +96,7 @@ class KafkaBroker implements Broker {
     readonly isolation: Isolation;
     readonly clientId: string;
   }): Promise<Consumer> {
+    this.#requireOpen();
     const { clock, log } = this.#options;
     const wakeup = new Wakeup(clock);
     const settings = consumerSettings(this.#basics, options.clientId, options.isolation);
@@ -115,6 +118,7 @@ class KafkaBroker implements Broker {
   }
 
   async joinGroup(options: GroupOptions): Promise<GroupMember> {
+    this.#requireOpen();
     const { clock, log, clientId } = this.#options;
     await this.admin.requireTopics([{ topic: options.topic, partition: 0 }]);
     const wakeup = new Wakeup(clock);
@@ -154,6 +158,7 @@ class KafkaBroker implements Broker {
     readonly transactionalId?: string;
     readonly transactionTimeoutMs?: number;
   }): Promise<Producer> {
+    this.#requireOpen();
     const { clock, log } = this.#options;
     const { clientId, transactionalId } = options;
     const transactionTimeoutMs = options.transactionTimeoutMs ?? transactionTimeoutMsDefault;
@@ -185,11 +190,16 @@ class KafkaBroker implements Broker {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     const open = [...this.#open];
     // A producer's pending call may need its member's consumer, so producers go first.
     await Promise.all(open.filter((one) => one instanceof KafkaProducer).map((one) => one.close()));
     await Promise.all(open.filter((one) => !(one instanceof KafkaProducer)).map((one) => one.close()));
     await this.#adminHandle.close();
+  }
+
+  #requireOpen(): void {
+    if (this.#closed) throw new StreamsError('BROKER_REQUEST_FAILED', 'this Kafka broker is closed');
   }
 
   #watch(native: NativeProducer, transactionalId: string | undefined): RetryWatch {

@@ -15,7 +15,7 @@ import { asNativeError, kafkaCode, requestError } from './kafka-errors.ts';
 import type { KafkaHandle, Wakeup } from './kafka-handle.ts';
 import { KafkaRecordBatch } from './kafka-record-batch.ts';
 
-/** After so long without a record, ask the broker whether our positions still exist (see `#checkSilence`). */
+/** How long a partition is silent before the broker is asked whether our position exists (`#checkSilent`). */
 const silenceMs = 10_000;
 
 /** What a consumer asks of the broker's admin side. */
@@ -32,6 +32,8 @@ interface Reading {
   /** The next offset to be delivered, as far as deliveries and seeks tell. */
   next: number;
   paused: boolean;
+  /** When it last delivered, was sought or was found in order. Units: monotonic milliseconds. */
+  heardMs: number;
   /** Grows with each assignment and seek: a poll that began before must not deliver. */
   epoch: number;
 }
@@ -55,11 +57,11 @@ export class KafkaPartitionConsumer implements Consumer {
   readonly #readings = new Map<string, Reading>();
   #epochs = 0;
   #polling = false;
-  #lastRecordMs: number;
+  #checkedMs: number;
 
   constructor(options: KafkaConsumerOptions) {
     this.#options = options;
-    this.#lastRecordMs = options.clock.monotonicMs();
+    this.#checkedMs = options.clock.monotonicMs();
   }
 
   async assign(partitions: readonly PartitionOffset[]): Promise<void> {
@@ -69,11 +71,12 @@ export class KafkaPartitionConsumer implements Consumer {
     if (added.length === 0) return;
     await this.#options.facts.requireTopics(added);
     this.#native('cannot assign partitions', (client) => client.incrementalAssign(added.map(nativeOffset)));
+    const heardMs = this.#options.clock.monotonicMs();
     for (const { topic, partition, offset } of added) {
-      const reading = { topic, partition, next: offset, paused: false, epoch: ++this.#epochs };
+      const epoch = ++this.#epochs;
+      const reading = { topic, partition, next: offset, paused: false, heardMs, epoch };
       this.#readings.set(partitionKey(topic, partition), reading);
     }
-    this.#lastRecordMs = this.#options.clock.monotonicMs();
   }
 
   unassign(partitions: readonly TopicPartition[]): Promise<void> {
@@ -93,12 +96,13 @@ export class KafkaPartitionConsumer implements Consumer {
     const { clock, wakeup } = this.#options;
     const deadlineMs = clock.monotonicMs() + options.waitMs;
     for (;;) {
+      // Before records are taken, which an error would lose.
+      await this.#checkSilent();
       const seen = wakeup.count;
       const startedEpoch = this.#epochs;
       const polled = await this.#consume(options.recordsMax);
       const batches = this.#batches(polled, startedEpoch);
       if (batches.length > 0) return batches;
-      await this.#checkSilence();
       const leftMs = deadlineMs - clock.monotonicMs();
       if (leftMs <= 0) return [];
       if (polled.messages.length === 0) await wakeup.wait(seen, leftMs);
@@ -121,6 +125,7 @@ export class KafkaPartitionConsumer implements Consumer {
     const reading = this.#reading(target);
     reading.next = target.offset;
     reading.epoch = ++this.#epochs;
+    reading.heardMs = this.#options.clock.monotonicMs();
     this.#reposition([reading]);
     return Promise.resolve();
   }
@@ -135,7 +140,11 @@ export class KafkaPartitionConsumer implements Consumer {
   resume(partitions: readonly TopicPartition[]): void {
     const changed = this.#assigned(partitions).filter((reading) => reading.paused);
     if (changed.length === 0) return;
-    for (const reading of changed) reading.paused = false;
+    const heardMs = this.#options.clock.monotonicMs();
+    for (const reading of changed) {
+      reading.paused = false;
+      reading.heardMs = heardMs;
+    }
     this.#native('cannot resume partitions', (client) => client.resume(changed.map(nativePartition)));
   }
 
@@ -190,13 +199,13 @@ export class KafkaPartitionConsumer implements Consumer {
       if (reading === undefined || reading.epoch > startedEpoch || reading.paused) continue;
       reading.next = Math.max(reading.next, eof.offset);
     }
-    if (batches.length > 0) this.#lastRecordMs = this.#options.clock.monotonicMs();
     return batches;
   }
 
   #deliver(reading: Reading, messages: readonly NativeMessage[]): RecordBatch {
     const last = messages[messages.length - 1] as NativeMessage;
     reading.next = last.offset + 1;
+    reading.heardMs = this.#options.clock.monotonicMs();
     return new KafkaRecordBatch(reading.topic, reading.partition, messages);
   }
 
@@ -214,18 +223,22 @@ export class KafkaPartitionConsumer implements Consumer {
 
   /**
    * The library drops an error that comes behind a record of the same poll. A position that retention has
-   * overtaken would then be waited for in vain, so after a silence the positions are checked.
+   * overtaken, or a topic that was deleted, would then be waited for in vain: silent partitions are checked.
    */
-  async #checkSilence(): Promise<void> {
+  async #checkSilent(): Promise<void> {
     const { clock, log } = this.#options;
-    if (clock.monotonicMs() - this.#lastRecordMs < silenceMs || this.#readings.size === 0) return;
-    this.#lastRecordMs = clock.monotonicMs();
-    let lost: StreamsError | undefined;
-    try {
-      lost = await this.#outOfRange();
-    } catch (error) {
+    const nowMs = clock.monotonicMs();
+    if (nowMs - this.#checkedMs < silenceMs) return;
+    this.#checkedMs = nowMs;
+    const silent = [...this.#readings.values()].filter(
+      (reading) => !reading.paused && nowMs - reading.heardMs >= silenceMs,
+    );
+    if (silent.length === 0) return;
+    const lost = await this.#outOfRange(silent).catch((error: unknown) => {
+      if (error instanceof StreamsError && error.code === 'TOPIC_UNKNOWN') return error;
       log.debug('positions cannot be checked', { reason: asNativeError(error).message });
-    }
+      return undefined;
+    });
     if (lost !== undefined) throw lost;
   }
 
@@ -233,15 +246,14 @@ export class KafkaPartitionConsumer implements Consumer {
     if (thrown instanceof StreamsError) return thrown;
     const error: NativeError = asNativeError(thrown);
     if (error.code === kafkaCode.autoOffsetReset) {
-      const lost = await this.#outOfRange().catch(() => undefined);
+      const lost = await this.#outOfRange([...this.#readings.values()]).catch(() => undefined);
       if (lost !== undefined) return lost;
     }
     return requestError(error, 'cannot read');
   }
 
-  /** The first assigned partition whose position the log does not have. */
-  async #outOfRange(): Promise<StreamsError | undefined> {
-    const readings = [...this.#readings.values()];
+  /** The first of them whose position the log does not have. */
+  async #outOfRange(readings: readonly Reading[]): Promise<StreamsError | undefined> {
     const ranges = await this.#options.facts.offsetRanges(readings.map(nativePartition));
     const at = ranges.findIndex(({ start, end }, i) => {
       const next = readings[i]?.next ?? start;

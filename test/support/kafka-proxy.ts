@@ -23,6 +23,7 @@ export class KafkaProxy {
   readonly #upstreamPort: number;
   readonly #sockets = new Set<Socket>();
   readonly #server = createServer((client) => this.#accept(client));
+  #isInterrupted = false;
   #hold: { apiKey: number; held: (request: HeldRequest) => void } | undefined;
 
   /** Arguments: `upstream` is `127.0.0.1:port`, as the broker advertises it. */
@@ -43,6 +44,16 @@ export class KafkaProxy {
     });
   }
 
+  /** Cuts every connection and accepts none until `restore`. */
+  interrupt(): void {
+    this.#isInterrupted = true;
+    this.cutAll();
+  }
+
+  restore(): void {
+    this.#isInterrupted = false;
+  }
+
   /** Cuts every connection; new ones are accepted. */
   cutAll(): void {
     for (const socket of this.#sockets) socket.destroy();
@@ -58,6 +69,10 @@ export class KafkaProxy {
   }
 
   #accept(client: Socket): void {
+    if (this.#isInterrupted) {
+      client.destroy();
+      return;
+    }
     const upstream = connect(this.#upstreamPort, '127.0.0.1');
     let isCut = false;
     const answers = new Map<number, (answer: Buffer) => void>();
