@@ -9,7 +9,7 @@
  * - loses `error_code`, so an unknown subject and an unknown schema look alike (lookup);
  * - sets a subject's level only after the first version, and without being asked (register: the level is read
  *   and set here first, and the library is told what it will find, so that it changes nothing);
- * - reports a refused connection as status 400 (register: a probe decides);
+ * - reports a refused connection as status 400 (register: taken for an outage);
  * - shares retry options between all its instances (so it gets none; `#retried` retries).
  */
 import confluent from '@kafkajs/confluent-schema-registry';
@@ -140,6 +140,7 @@ class HttpRegistry implements SchemaRegistry {
       } catch (error) {
         // Somebody set the level after we had read it: nothing was sent, so look again.
         if (error instanceof LevelMoved && attempt < levelAttemptsMax) continue;
+        if (error instanceof LevelMoved) throw this.#unavailable(error.message, error);
         if (!(error instanceof StreamsError) || error.code !== 'SCHEMA_INCOMPATIBLE') throw error;
         throw await this.#withReasons(error, subject, schema, own);
       }
@@ -205,19 +206,19 @@ class HttpRegistry implements SchemaRegistry {
       if (error instanceof Error && error.name === 'ConfluentSchemaRegistryCompatibilityError') {
         throw new LevelMoved(error.message, { cause: error });
       }
-      throw await this.#registerFailure(error, subject);
+      throw this.#registerFailure(error, subject);
     }
   }
 
-  async #registerFailure(error: unknown, subject: string): Promise<StreamsError> {
+  #registerFailure(error: unknown, subject: string): StreamsError {
     const { status, message } = error as { status?: number; message: string };
     const options = { context: { subject, url: this.#url }, cause: error };
-    // A refused connection looks like this too; then the probe fails with the right error.
-    if (status === 400) await this.#fetchOnce('GET', '/config');
     if (status === 409)
       return new StreamsError('SCHEMA_INCOMPATIBLE', `the registry refuses it: ${message}`, options);
     if (status === 422) return new StreamsError('SCHEMA_INVALID', message, options);
-    if (status !== undefined && isTransient(status)) return this.#unavailable(message, error);
+    // 400 is what the library makes of a connection that is refused or breaks; registries do not say 400.
+    if (status === 400 || (status !== undefined && isTransient(status)))
+      return this.#unavailable(message, error);
     // Without a status the library itself refused, before any request: the schema does not compile.
     if (status === undefined) return new StreamsError('SCHEMA_INVALID', message, options);
     return new StreamsError('REGISTRY_REQUEST_FAILED', `registration failed: ${message}`, options);
