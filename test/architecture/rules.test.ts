@@ -178,7 +178,9 @@ const innocent: readonly (readonly [string, Record<string, string>])[] = [
   ['a word in a field', { 'src/graph/a.ts': 'const a = { async: true, from: "x" }; a.await;' }],
   [
     'a method named require',
-    { 'src/app/a.ts': "class A { #require(x) {} f() { this.#require('a'); b.require('c'); } }" },
+    {
+      'src/app/a.ts': "class A { #require(x) {} require(y) {} f() { this.#require('a'); b.require('c'); } }",
+    },
   ],
   ['import.meta', { 'src/app/a.ts': 'const here = import.meta.url;' }],
   ['a lazy import', { 'src/app/a.ts': "const b = await import('../broker/kafka-broker.ts');" }],

@@ -42,7 +42,9 @@ export function parseSource(path: string, text: string): SourceFile {
   }
   const literals = new Set(strings.map((token) => token.start));
   const computedImports: number[] = [];
-  for (const match of code.matchAll(/(?<![.\w$#])(?:import|require)\s*\(\s*/g)) {
+  // In an ES module `require` is an ordinary name, unless it was made by createRequire.
+  const loaders = /\bcreateRequire\b/.test(code) ? 'import|require' : 'import';
+  for (const match of code.matchAll(new RegExp(`(?<![.\\w$#])(?:${loaders})\\s*\\(\\s*`, 'g'))) {
     const argument = match.index + match[0].length;
     if (!literals.has(argument)) computedImports.push(lineAt(code, match.index));
   }
