@@ -12,7 +12,7 @@
  * - reports a refused connection as status 400 (register: taken for an outage);
  * - shares retry options between all its instances (so it gets none; `#retried` retries).
  */
-import confluent from '@kafkajs/confluent-schema-registry';
+import type confluent from '@kafkajs/confluent-schema-registry';
 import { parseSchema } from '../base/avro-schema.ts';
 import type { Clock } from '../base/clock-port.ts';
 import { type ErrorCode, type ErrorContext, StreamsError } from '../base/errors.ts';
@@ -39,7 +39,9 @@ export interface HttpRegistryOptions {
  * Errors: SETTING_INVALID (not a URL), REGISTRY_UNAVAILABLE, REGISTRY_REQUEST_FAILED (it is no registry).
  */
 export async function openHttpRegistry(options: HttpRegistryOptions): Promise<SchemaRegistry> {
-  const registry = new HttpRegistry(options);
+  // Loaded here and not above: it brings 200 ms of packages that the embedded registry does without.
+  const { default: library } = await import('@kafkajs/confluent-schema-registry');
+  const registry = new HttpRegistry(options, library);
   await registry.probe();
   return registry;
 }
@@ -48,9 +50,12 @@ export async function openHttpRegistry(options: HttpRegistryOptions): Promise<Sc
 const requestsMax = 8;
 
 const levelAttemptsMax = 5;
+const unknownIdRetries = 2;
 
 /** The library found another level than it was told to expect, and registered nothing. */
 class LevelMoved extends Error {}
+
+type Library = InstanceType<typeof confluent.SchemaRegistry>;
 
 interface Answer {
   readonly status: number;
@@ -68,12 +73,13 @@ class HttpRegistry implements SchemaRegistry {
   readonly #timeoutMs: number;
   readonly #retries: number;
   readonly #retryPauseMs: number;
-  readonly #library: InstanceType<typeof confluent.SchemaRegistry>;
+  readonly #library: Library;
+  readonly #schemaType: typeof confluent.SchemaType.AVRO;
   #running = 0;
   readonly #waiting: (() => void)[] = [];
   #closed = false;
 
-  constructor(options: HttpRegistryOptions) {
+  constructor(options: HttpRegistryOptions, library: typeof confluent) {
     this.#url = checkedUrl(options.url);
     this.#clock = options.clock;
     this.#clientId = options.clientId ?? 'millrace';
@@ -83,7 +89,8 @@ class HttpRegistry implements SchemaRegistry {
     const { auth } = options;
     this.#authorization =
       auth && `Basic ${Buffer.from(`${auth.username}:${auth.password}`, 'utf8').toString('base64')}`;
-    this.#library = this.#openLibrary(auth);
+    this.#schemaType = library.SchemaType.AVRO;
+    this.#library = this.#openLibrary(library, auth);
   }
 
   async probe(): Promise<void> {
@@ -93,7 +100,12 @@ class HttpRegistry implements SchemaRegistry {
   }
 
   async schemaById(id: number): Promise<RegisteredSchema> {
-    const answer = await this.#request('GET', `/schemas/ids/${id}`);
+    let answer = await this.#request('GET', `/schemas/ids/${id}`);
+    // A replica may not have heard yet of what the writer registered a moment ago.
+    for (let again = 0; again < unknownIdRetries && answer.errorCode === 40403; again++) {
+      await this.#clock.sleep(this.#retryPauseMs * 2 ** again);
+      answer = await this.#request('GET', `/schemas/ids/${id}`);
+    }
     if (answer.status === 200) return { id, schema: schemaOf(answer) };
     throw this.#failure(answer, 'no schema with this id', { schemaId: id });
   }
@@ -176,9 +188,9 @@ class HttpRegistry implements SchemaRegistry {
     throw this.#failure(answer, 'the level cannot be read', { subject });
   }
 
-  #openLibrary(auth: HttpRegistryOptions['auth']): InstanceType<typeof confluent.SchemaRegistry> {
+  #openLibrary(library: typeof confluent, auth: HttpRegistryOptions['auth']): Library {
     const timeoutMs = this.#timeoutMs;
-    return new confluent.SchemaRegistry({
+    return new library.SchemaRegistry({
       host: this.#url,
       clientId: this.#clientId,
       ...(auth === undefined ? {} : { auth }),
@@ -200,7 +212,7 @@ class HttpRegistry implements SchemaRegistry {
       // An explicit undefined keeps the library from setting its own default level afterwards; its types only
       // know a level that is left out.
       const options = { subject, compatibility: level } as { subject: string };
-      const { id } = await this.#library.register({ type: confluent.SchemaType.AVRO, schema }, options);
+      const { id } = await this.#library.register({ type: this.#schemaType, schema }, options);
       return id;
     } catch (error) {
       if (error instanceof Error && error.name === 'ConfluentSchemaRegistryCompatibilityError') {

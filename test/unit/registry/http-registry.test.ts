@@ -144,6 +144,16 @@ describe('the registry over HTTP', () => {
     await assert.rejects(client.schemaById(1), { code: 'REGISTRY_REQUEST_FAILED' });
   });
 
+  it('asks again for an unknown id, which a replica may not have heard of yet', async () => {
+    const client = await open();
+    let left = 1;
+    answer = () => (left-- > 0 ? failed(404, 40403) : ok({ schema }));
+    assert.equal((await client.schemaById(1)).schema, schema);
+    left = 9;
+    await assert.rejects(client.schemaById(2), { code: 'SCHEMA_UNKNOWN' });
+    assert.equal(asked.length, 5);
+  });
+
   it('refuses an answer without what was asked for', async () => {
     const client = await open();
     answer = () => ok({});
