@@ -64,7 +64,7 @@ export class KafkaProducer implements Producer {
   }
 
   async init(): Promise<void> {
-    this.#require('init', 'new');
+    this.#demand('init', 'new');
     await this.#transactional('init', (producer, timeoutMs, done) =>
       producer.initTransactions(timeoutMs, done),
     );
@@ -73,13 +73,13 @@ export class KafkaProducer implements Producer {
   }
 
   async begin(): Promise<void> {
-    this.#require('begin', 'ready');
+    this.#demand('begin', 'ready');
     await this.#transactional('begin', (producer, _timeoutMs, done) => producer.beginTransaction(done));
     this.#state = 'open';
   }
 
   async send(records: readonly OutgoingRecord[]): Promise<void> {
-    if (this.#options.transactionalId !== undefined) this.#require('send', 'open');
+    if (this.#options.transactionalId !== undefined) this.#demand('send', 'open');
     for (const record of records) requireSize(record);
     const { facts } = this.#options;
     if (!records.every(({ topic, partition }) => facts.isKnown(topic, partition)))
@@ -130,7 +130,7 @@ export class KafkaProducer implements Producer {
   }
 
   async sendOffsets(offsets: readonly PartitionOffset[], member: GroupMember): Promise<void> {
-    this.#require('sendOffsets', 'open');
+    this.#demand('sendOffsets', 'open');
     if (offsets.length === 0) return;
     if (!(member instanceof KafkaGroupMember)) {
       throw new StreamsError('INVARIANT_BROKEN', 'offsets can only be sent under a member of this broker');
@@ -154,7 +154,7 @@ export class KafkaProducer implements Producer {
   }
 
   async commit(): Promise<void> {
-    this.#require('commit', 'open');
+    this.#demand('commit', 'open');
     await this.#transactional('commit', (producer, timeoutMs, done) =>
       producer.commitTransaction(timeoutMs, done),
     );
@@ -164,7 +164,7 @@ export class KafkaProducer implements Producer {
   }
 
   async abort(): Promise<void> {
-    this.#require('abort', 'open');
+    this.#demand('abort', 'open');
     await this.#transactional('abort', (producer, timeoutMs, done) =>
       producer.abortTransaction(timeoutMs, done),
     );
@@ -260,7 +260,7 @@ export class KafkaProducer implements Producer {
     return wrapped;
   }
 
-  #require(call: string, wanted: State): void {
+  #demand(call: string, wanted: State): void {
     if (this.#options.transactionalId === undefined) {
       throw new StreamsError('TRANSACTION_STATE_INVALID', `${call} needs a producer with a transactional id`);
     }
