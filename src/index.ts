@@ -40,6 +40,15 @@ export type {
   RecordBatch,
   TopicSpec,
 } from './broker/broker-port.ts';
+export {
+  type EmbeddedBroker,
+  type EmbeddedBrokerOptions,
+  openEmbeddedBroker,
+} from './broker/embedded-broker.ts';
+export { type KafkaBrokerOptions, openKafkaBroker } from './broker/kafka-broker.ts';
+export type { BranchedKStream, KGroupedStream, KGroupedTable, KStream, KTable } from './dsl/api.ts';
+export type { JoinWindows } from './dsl/options.ts';
+export { StreamsBuilder } from './dsl/streams-builder.ts';
 export { deadLetterTopic } from './failure/dead-letter.ts';
 export { deadLetterPolicy, type FailurePolicy } from './failure/failure-policy.ts';
 export type { StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
@@ -61,6 +70,16 @@ export type {
 export { Topology } from './graph/topology.ts';
 export { createPinoLogger, type LogLevel } from './observe/pino-logger.ts';
 export { createPrometheusMetrics, type PrometheusMetrics } from './observe/prometheus-metrics.ts';
+export { type EmbeddedRegistryOptions, openEmbeddedRegistry } from './registry/embedded-registry.ts';
+export { type HttpRegistryOptions, openHttpRegistry } from './registry/http-registry.ts';
+export { loadSchemas, type SchemaSet, type TopicSchemas } from './registry/schema-files.ts';
+export {
+  type AvroSchemas,
+  type AvroSerdes,
+  type AvroSerdesOptions,
+  type AvroValue,
+  createAvroSerdes,
+} from './serde/avro-serde.ts';
 export {
   bytesSerde,
   doubleSerde,

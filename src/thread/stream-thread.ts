@@ -152,8 +152,8 @@ export class StreamThread {
     for (const event of await this.#memberOrThrow().poll(0)) await this.#onGroupEvent(event);
     for (let ended = this.#restored.shift(); ended !== undefined; ended = this.#restored.shift())
       await ended();
-    this.#startRestores();
     if (this.#commitError !== undefined) await this.#recover(this.#commitError);
+    if (await this.#haveProducer()) this.#startRestores();
     await this.#pollRecords();
     let processed = 0;
     for (const running of this.#running.values()) processed += await this.#work(running);
@@ -240,7 +240,8 @@ export class StreamThread {
     if (running.wall === undefined) {
       if (!task.hasDueWallTimers(nowMs)) return 0;
       try {
-        const ends = await this.#options.broker.admin.endOffsets(task.plan.inputs, 'read_committed');
+        // The uncommitted end: a record whose transaction is still ending is one that was there at t.
+        const ends = await this.#options.broker.admin.endOffsets(task.plan.inputs, 'read_uncommitted');
         running.wall = { atMs: nowMs, ends };
       } catch {
         return 0;
@@ -256,7 +257,8 @@ export class StreamThread {
   }
 
   #commitIfDue(): void {
-    if (this.#commit !== undefined || this.#running.size === 0) return;
+    // After a failure the sealed generation is still there, unstored: `step` recovers first.
+    if (this.#commit !== undefined || this.#commitError !== undefined || this.#running.size === 0) return;
     const { clock, settings } = this.#options;
     const running = [...this.#running.values()];
     const open = running.reduce((sum, { task }) => sum + task.openCount, 0);
@@ -293,9 +295,26 @@ export class StreamThread {
     );
     const plans = [...this.#running.values()].map(({ task }) => task.plan);
     for (const plan of plans) await this.#dropTask(plan.taskId);
-    await clock.sleep(backoffMs);
     this.#waiting.push(...plans);
-    this.#startRestores();
+    await clock.sleep(backoffMs);
+  }
+
+  /**
+   * An initialised producer before anything is restored: its initialisation ends the transaction that a
+   * failed commit left open, and until then neither the committed offsets nor the changelogs are stable.
+   */
+  async #haveProducer(): Promise<boolean> {
+    if (this.#waiting.length === 0) return true;
+    try {
+      await this.commitCycle.open();
+      return true;
+    } catch (error) {
+      const failure = asStreamsError(error, 'BROKER_REQUEST_FAILED');
+      if (failure.kind === 'user') throw failure;
+      this.#options.log.warn('the producer is initialised again', { code: failure.code }, failure);
+      await this.#options.clock.sleep(200);
+      return false;
+    }
   }
 
   async #onGroupEvent(event: GroupEvent): Promise<void> {

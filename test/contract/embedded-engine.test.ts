@@ -1,0 +1,14 @@
+/** The engine's contract on the embedded broker, in memory. */
+import { wallClock } from '../../src/base/wall-clock.ts';
+import { openEmbeddedBroker } from '../../src/broker/embedded-broker.ts';
+import { engineContract } from './engine-contract.ts';
+
+let names = 0;
+
+engineContract({
+  name: 'the embedded broker',
+  open: () => openEmbeddedBroker({ backend: undefined, clock: wallClock }),
+  uniqueName: (prefix) => `${prefix}-${++names}`,
+  deadlineMs: 20_000,
+  commitIntervalMs: 5,
+});
