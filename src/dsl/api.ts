@@ -26,6 +26,7 @@ import type {
   Produced,
   Reducer,
   Repartitioned,
+  SameTypeOptions,
   StreamJoined,
   TableOptions,
   TypePredicate,
@@ -61,7 +62,7 @@ export interface KStream<K, V> {
   groupByKey(grouped?: Grouped<K, V>): KGroupedStream<K, V>;
   groupBy<K2>(selector: KeyValueMapper<K, V, K2>, grouped?: Grouped<K2, V>): KGroupedStream<K2, V>;
   /** The last value of each key as a table; a null value deletes. */
-  toTable(options?: TableOptions<K, NonNullable<V>>): KTable<K, NonNullable<V>>;
+  toTable(options?: SameTypeOptions<K, NonNullable<V>>): KTable<K, NonNullable<V>>;
   /** A hand-written processor. Its key counts as changed unless it says `keepsKey`. */
   process<K2, V2>(supplier: ProcessorSupplier<K, V, K2, V2>, options?: ProcessOptions): KStream<K2, V2>;
   /** With a stream: pairs within the window. */
@@ -128,7 +129,7 @@ export interface KGroupedStream<K, V> {
   /** The first value is the first aggregate. */
   reduce(
     reducer: Reducer<NonNullable<V>>,
-    options?: TableOptions<K, NonNullable<V>>,
+    options?: SameTypeOptions<K, NonNullable<V>>,
   ): KTable<K, NonNullable<V>>;
   aggregate<A>(
     initializer: Initializer<A>,
@@ -143,8 +144,8 @@ export interface KGroupedStream<K, V> {
  */
 export interface KTable<K, V> {
   /** Rows that pass. One that no longer does is deleted from the result. */
-  filter(predicate: Predicate<K, V>, options?: TableOptions<K, V>): KTable<K, V>;
-  filterNot(predicate: Predicate<K, V>, options?: TableOptions<K, V>): KTable<K, V>;
+  filter(predicate: Predicate<K, V>, options?: SameTypeOptions<K, V>): KTable<K, V>;
+  filterNot(predicate: Predicate<K, V>, options?: SameTypeOptions<K, V>): KTable<K, V>;
   /** Null: the result has no such row. */
   mapValues<V2>(mapper: ValueMapper<K, V, V2 | null>, options?: TableOptions<K, V2>): KTable<K, V2>;
   /** The changes as records; a deletion is a null value. */
@@ -178,7 +179,7 @@ export interface KTable<K, V> {
 export interface KGroupedTable<K, V> {
   /** Rows in each group. A group that has lost its last row has the count 0. */
   count(options?: TableOptions<K, number>): KTable<K, number>;
-  reduce(adder: Reducer<V>, subtractor: Reducer<V>, options?: TableOptions<K, V>): KTable<K, V>;
+  reduce(adder: Reducer<V>, subtractor: Reducer<V>, options?: SameTypeOptions<K, V>): KTable<K, V>;
   aggregate<A>(
     initializer: Initializer<A>,
     adder: Aggregator<K, V, A>,

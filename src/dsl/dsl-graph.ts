@@ -11,7 +11,7 @@ import { Topology } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { KStream, KTable } from './api.ts';
 import { StreamFilter } from './operators/stream-filter.ts';
-import { invalidTopology, type Materialized, needSerde, type Repartitioned } from './options.ts';
+import { asSerde, invalidTopology, needSerde, type Repartitioned, type SameTypeOptions } from './options.ts';
 import type { TableView } from './table-view.ts';
 import { timestampedSerde } from './timestamped.ts';
 
@@ -229,13 +229,13 @@ export class DslGraph {
 
 /** Options of a store with all that may be left out filled in from above. */
 export function materializedSerdes<K, V>(
-  materialized: Materialized<K, V> | undefined,
+  materialized: SameTypeOptions<K, V>['materialized'],
   keySerde: Serde<K> | undefined,
   valueSerde: Serde<V> | undefined,
 ): { keySerde: Serde<K> | undefined; valueSerde: Serde<V> | undefined } {
   return {
     keySerde: materialized?.keySerde ?? keySerde,
-    valueSerde: materialized?.valueSerde ?? valueSerde,
+    valueSerde: asSerde(materialized?.valueSerde) ?? valueSerde,
   };
 }
 

@@ -11,9 +11,11 @@ import { PassThrough } from './operators/pass-through.ts';
 import { type JoinStores, joinRetentionMs, StreamJoinWindow } from './operators/stream-join-window.ts';
 import { StreamStreamJoin } from './operators/stream-stream-join.ts';
 import {
+  asSerde,
   checkJoinWindows,
   type JoinWindows,
   needSerde,
+  type SerdeFor,
   type StreamJoined,
   type ValueJoiner,
 } from './options.ts';
@@ -87,13 +89,13 @@ function rekeyed<K, V>(
   stream: StreamHandle<K, V>,
   prefix: string | undefined,
   keySerde: Serde<K> | undefined,
-  valueSerde: Serde<NonNullable<V>> | undefined,
+  valueSerde: SerdeFor<NonNullable<V>> | undefined,
   dropNullKeys: boolean,
 ): StreamHandle<K, V> {
   const known = {
     ...stream,
     keySerde: keySerde ?? stream.keySerde,
-    valueSerde: valueSerde ?? stream.valueSerde,
+    valueSerde: asSerde(valueSerde) ?? stream.valueSerde,
   };
   return stream.keyChanged ? graph.repartition(known, prefix ?? stream.node, {}, dropNullKeys) : known;
 }

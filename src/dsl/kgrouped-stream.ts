@@ -6,7 +6,16 @@ import { longSerde, type Serde } from '../serde/serde.ts';
 import type { KGroupedStream, KTable } from './api.ts';
 import type { DslGraph, StreamHandle } from './dsl-graph.ts';
 import { StreamAggregate } from './operators/stream-aggregate.ts';
-import type { AggregateOptions, Aggregator, Grouped, Initializer, Reducer, TableOptions } from './options.ts';
+import {
+  type AggregateOptions,
+  type Aggregator,
+  asSerde,
+  type Grouped,
+  type Initializer,
+  type Reducer,
+  type SameTypeOptions,
+  type TableOptions,
+} from './options.ts';
 import { type Demand, storedView } from './table-view.ts';
 
 export class KGroupedStreamImpl<K, V> implements KGroupedStream<K, V> {
@@ -21,7 +30,7 @@ export class KGroupedStreamImpl<K, V> implements KGroupedStream<K, V> {
     this.#stream = {
       ...stream,
       keySerde: grouped.keySerde ?? stream.keySerde,
-      valueSerde: grouped.valueSerde ?? stream.valueSerde,
+      valueSerde: asSerde(grouped.valueSerde) ?? stream.valueSerde,
     };
   }
 
@@ -37,7 +46,7 @@ export class KGroupedStreamImpl<K, V> implements KGroupedStream<K, V> {
 
   reduce(
     reducer: Reducer<NonNullable<V>>,
-    options: TableOptions<K, NonNullable<V>> = {},
+    options: SameTypeOptions<K, NonNullable<V>> = {},
   ): KTable<K, NonNullable<V>> {
     return this.#fold<NonNullable<V>>(
       'KSTREAM-REDUCE-',
@@ -58,7 +67,7 @@ export class KGroupedStreamImpl<K, V> implements KGroupedStream<K, V> {
 
   #fold<A>(
     prefix: string,
-    { named, materialized }: TableOptions<K, A>,
+    { named, materialized }: SameTypeOptions<K, A>,
     defaultSerde: Serde<A> | undefined,
     initializer: Initializer<A> | undefined,
     aggregator: Aggregator<K, NonNullable<V>, A>,
@@ -75,7 +84,7 @@ export class KGroupedStreamImpl<K, V> implements KGroupedStream<K, V> {
       keepsKey: true,
     });
     const keySerde = materialized?.keySerde ?? this.#stream.keySerde;
-    const valueSerde = materialized?.valueSerde ?? defaultSerde;
+    const valueSerde = asSerde(materialized?.valueSerde) ?? defaultSerde;
     graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
     const view = storedView<K, A>(store, demand);
     return graph.table({ node, keySerde, valueSerde, sources: from.sources, view });

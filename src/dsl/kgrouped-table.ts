@@ -10,10 +10,12 @@ import { TableAggregate } from './operators/table-aggregate.ts';
 import {
   type AggregateOptions,
   type Aggregator,
+  asSerde,
   type Grouped,
   type Initializer,
   needSerde,
   type Reducer,
+  type SameTypeOptions,
   type TableOptions,
 } from './options.ts';
 import { type Demand, storedView } from './table-view.ts';
@@ -39,7 +41,7 @@ export class KGroupedTableImpl<K, V> implements KGroupedTable<K, V> {
     return this.#fold<number>('KTABLE-AGGREGATE-', options, longSerde, () => 0, folds);
   }
 
-  reduce(adder: Reducer<V>, subtractor: Reducer<V>, options: TableOptions<K, V> = {}): KTable<K, V> {
+  reduce(adder: Reducer<V>, subtractor: Reducer<V>, options: SameTypeOptions<K, V> = {}): KTable<K, V> {
     const folds = {
       adder: (_key: K, row: V, aggregate: V) => adder(aggregate, row),
       subtractor: (_key: K, row: V, aggregate: V) => subtractor(aggregate, row),
@@ -60,7 +62,7 @@ export class KGroupedTableImpl<K, V> implements KGroupedTable<K, V> {
 
   #fold<A>(
     prefix: string,
-    { named, materialized }: TableOptions<K, A>,
+    { named, materialized }: SameTypeOptions<K, A>,
     defaultSerde: Serde<A> | undefined,
     initializer: Initializer<A> | undefined,
     folds: { readonly adder: Aggregator<K, V, A>; readonly subtractor: Aggregator<K, V, A> },
@@ -79,7 +81,7 @@ export class KGroupedTableImpl<K, V> implements KGroupedTable<K, V> {
       keepsKey: true,
     });
     const keySerde = materialized?.keySerde ?? this.#grouped.keySerde;
-    const valueSerde = materialized?.valueSerde ?? defaultSerde;
+    const valueSerde = asSerde(materialized?.valueSerde) ?? defaultSerde;
     graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
     const view = storedView<K, A>(store, demand);
     return graph.table({ node, keySerde, valueSerde, sources: from.sources, view });

@@ -31,8 +31,8 @@ import type {
   ProcessOptions,
   Produced,
   Repartitioned,
+  SameTypeOptions,
   StreamJoined,
-  TableOptions,
   TypePredicate,
   ValueJoiner,
   ValueMapper,
@@ -164,7 +164,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     );
   }
 
-  toTable(options: TableOptions<K, NonNullable<V>> = {}): KTable<K, NonNullable<V>> {
+  toTable(options: SameTypeOptions<K, NonNullable<V>> = {}): KTable<K, NonNullable<V>> {
     const graph = this.#graph;
     const { materialized } = options;
     const node = graph.nodeName(options.named, 'KSTREAM-TOTABLE-');

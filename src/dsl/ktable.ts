@@ -16,6 +16,7 @@ import {
   type Named,
   needSerde,
   type Predicate,
+  type SameTypeOptions,
   type TableOptions,
   type ValueJoiner,
   type ValueMapper,
@@ -31,11 +32,11 @@ export class KTableImpl<K, V> implements KTable<K, V> {
     this.#handle = handle;
   }
 
-  filter(predicate: Predicate<K, V>, options: TableOptions<K, V> = {}): KTable<K, V> {
+  filter(predicate: Predicate<K, V>, options: SameTypeOptions<K, V> = {}): KTable<K, V> {
     return this.#filter(predicate, options);
   }
 
-  filterNot(predicate: Predicate<K, V>, options: TableOptions<K, V> = {}): KTable<K, V> {
+  filterNot(predicate: Predicate<K, V>, options: SameTypeOptions<K, V> = {}): KTable<K, V> {
     return this.#filter((key, value) => !predicate(key, value), options);
   }
 
@@ -112,7 +113,7 @@ export class KTableImpl<K, V> implements KTable<K, V> {
     return joinTables(this.#graph, this.#handle, this.#graph.tableHandle(other), joiner, 'outer', options);
   }
 
-  #filter(keep: Predicate<K, V>, options: TableOptions<K, V>): KTable<K, V> {
+  #filter(keep: Predicate<K, V>, options: SameTypeOptions<K, V>): KTable<K, V> {
     const inherited = this.#handle.valueSerde;
     const { node, store, keySerde, valueSerde } = this.#derived<V>('KTABLE-FILTER-', options, inherited);
     // Without old values each row that fails is sent on as a deletion: nobody knows whether it was there.
@@ -133,7 +134,7 @@ export class KTableImpl<K, V> implements KTable<K, V> {
   /** Names and serdes of a table derived from this one row by row. */
   #derived<V2>(
     prefix: string,
-    { named, materialized }: TableOptions<K, V2>,
+    { named, materialized }: SameTypeOptions<K, V2>,
     inherited: Serde<V2> | undefined,
   ): {
     node: string;

@@ -22,6 +22,17 @@ export type Initializer<A> = () => A;
 export type Aggregator<K, V, A> = (key: K, value: V, aggregate: A) => A | null;
 export type Reducer<V> = (aggregate: V, value: V) => V | null;
 
+/**
+ * A serde that can write every `V`; what is read back is what was written, so that of a wider type will do
+ * (a stream narrowed by `filter` keeps the serde of the whole union). For values whose type is known.
+ */
+export interface SerdeFor<V> {
+  readonly name: string;
+  readonly serialize: (value: V | null, topic: string) => Buffer | null;
+  deserialize(bytes: Buffer | null, topic: string): unknown;
+  prepare?(bytes: Buffer): Promise<void> | undefined;
+}
+
 export interface Named {
   /** Names the node; stores and topics are named by `materialized`, `grouped` and `joined`. */
   readonly named?: string;
@@ -36,7 +47,7 @@ export interface Consumed<K, V> extends Named {
 
 export interface Produced<K, V> extends Named {
   readonly keySerde?: Serde<K>;
-  readonly valueSerde?: Serde<NonNullable<V>>;
+  readonly valueSerde?: SerdeFor<NonNullable<V>>;
   readonly partitioner?: StreamPartitioner;
 }
 
@@ -44,7 +55,7 @@ export interface Repartitioned<K, V> {
   /** The topic becomes `<application.id>-<name>-repartition`. */
   readonly name?: string;
   readonly keySerde?: Serde<K>;
-  readonly valueSerde?: Serde<NonNullable<V>>;
+  readonly valueSerde?: SerdeFor<NonNullable<V>>;
   readonly partitions?: number;
   readonly partitioner?: StreamPartitioner;
 }
@@ -53,20 +64,20 @@ export interface Grouped<K, V> {
   /** Names the repartition topic, if one is needed. */
   readonly name?: string;
   readonly keySerde?: Serde<K>;
-  readonly valueSerde?: Serde<NonNullable<V>>;
+  readonly valueSerde?: SerdeFor<NonNullable<V>>;
 }
 
 export interface Joined<K, V> {
   /** Names the node and the repartition topic, if one is needed. */
   readonly name?: string;
   readonly keySerde?: Serde<K>;
-  readonly valueSerde?: Serde<NonNullable<V>>;
+  readonly valueSerde?: SerdeFor<NonNullable<V>>;
 }
 
 export interface StreamJoined<K, V, VOther> extends Joined<K, V> {
   /** Names the join's stores, and so their changelogs. */
   readonly storeName?: string;
-  readonly otherValueSerde?: Serde<NonNullable<VOther>>;
+  readonly otherValueSerde?: SerdeFor<NonNullable<VOther>>;
   /** False: the windows are lost when the task moves. */
   readonly logging?: boolean;
 }
@@ -81,6 +92,11 @@ export interface Materialized<K, V> {
 
 export interface TableOptions<K, V> extends Named {
   readonly materialized?: Materialized<K, V>;
+}
+
+/** Of an operator that keeps the type of its values. */
+export interface SameTypeOptions<K, V> extends Named {
+  readonly materialized?: Omit<Materialized<K, V>, 'valueSerde'> & { readonly valueSerde?: SerdeFor<V> };
 }
 
 /** An aggregate's type is new, so its serde cannot be inherited. */
@@ -117,15 +133,22 @@ export function invalidTopology(sentence: string, hint?: string): StreamsError {
   return new StreamsError('TOPOLOGY_INVALID', sentence, hint === undefined ? {} : { hint });
 }
 
+/** See SerdeFor for why this holds. */
+export function asSerde<T>(serde: SerdeFor<T>): Serde<T>;
+export function asSerde<T>(serde: SerdeFor<T> | undefined): Serde<T> | undefined;
+export function asSerde<T>(serde: SerdeFor<T> | undefined): Serde<T> | undefined {
+  return serde as Serde<T> | undefined;
+}
+
 /** The serde that is there. Errors: TOPOLOGY_INVALID, saying who needs it and where to give it. */
 export function needSerde<T>(
   what: 'key' | 'value',
   node: string,
   hint: string,
-  ...choices: readonly (Serde<T> | undefined)[]
+  ...choices: readonly (SerdeFor<T> | undefined)[]
 ): Serde<T> {
   const found = choices.find((serde) => serde !== undefined);
-  if (found !== undefined) return found;
+  if (found !== undefined) return asSerde(found);
   throw invalidTopology(`${node} has no ${what} serde: an operator above it changed the ${what}`, hint);
 }
 

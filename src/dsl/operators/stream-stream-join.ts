@@ -80,11 +80,11 @@ export class StreamStreamJoin<K, VL, VR, VOut> extends Operator<K, VL | VR, K, V
   /** Step 2. */
   #emitExpired(record: Record<K, VL | VR>, clock: JoinClock): JoinClock {
     const { windows } = this.#options;
-    const firstMs = clock.pendingMs[0];
-    if (firstMs === undefined || !this.#isOver(this.#side, firstMs, clock)) return clock;
-    // Nothing at or after this is over on either side; read to the end of the stretch that holds it, so
-    // that what stays pending there is known exactly.
+    // Nothing at or after this is over on either side.
     const openMs = clock.timeMs - Math.min(windows.beforeMs, windows.afterMs) - windows.graceMs;
+    const firstMs = clock.pendingMs[0];
+    if (firstMs === undefined || firstMs >= openMs) return clock;
+    // Read to the end of the stretch, so that what stays pending there is known exactly.
     const endMs = (Math.floor((openMs - 1) / this.#stretchMs) + 1) * this.#stretchMs;
     let pendingMs: readonly number[] = clock.pendingMs.filter((ms) => ms >= endMs);
     for (const [pending, row] of this.#state.pending(firstMs, endMs)) {

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'mocha';
+import { StreamsError } from '../../../src/base/errors.ts';
+import type { JoinWindows } from '../../../src/dsl/options.ts';
+import { StreamsBuilder } from '../../../src/dsl/streams-builder.ts';
+import { jsonSerde, stringSerde } from '../../../src/serde/serde.ts';
+import { strings } from './support.ts';
+
+function refuses(build: (builder: StreamsBuilder) => void, words: RegExp): void {
+  assert.throws(
+    () => build(new StreamsBuilder()),
+    (error) =>
+      error instanceof StreamsError && error.code === 'TOPOLOGY_INVALID' && words.test(error.message),
+  );
+}
+
+const windows: JoinWindows = { beforeMs: 1, afterMs: 1, graceMs: 0 };
+const pair = (left: string, right: string): string => left + right;
+
+describe('a wrong topology is refused when it is built', () => {
+  it('a sink, a group or a join whose serde was lost on the way says where to give it', () => {
+    refuses(
+      (b) =>
+        b
+          .stream('in', strings)
+          .map((k, v) => [k, v])
+          .to('out'),
+      /SINK.*no key serde.*keySerde/,
+    );
+    refuses(
+      (b) =>
+        b
+          .stream('in', strings)
+          .mapValues((v) => v.length)
+          .to('out'),
+      /SINK.*no value serde/,
+    );
+    refuses(
+      (b) =>
+        b
+          .stream('in', strings)
+          .groupBy((_k, v) => v)
+          .count(),
+      /repartition has no key serde/,
+    );
+    refuses(
+      (b) =>
+        b
+          .stream('in', strings)
+          .mapValues((v) => v)
+          .groupByKey()
+          .reduce((v) => v),
+      /REDUCE.*no value serde.*materialized/,
+    );
+    refuses(
+      (b) =>
+        b
+          .stream('l', strings)
+          .mapValues((v) => v)
+          .join(b.stream('r', strings), pair, windows),
+      /JOINTHIS.*no value serde.*otherValueSerde/,
+    );
+    refuses(
+      (b) =>
+        b
+          .table('in', strings)
+          .groupBy((k, v) => [v, k])
+          .count(),
+      /no key serde.*groupBy/,
+    );
+    refuses(
+      (b) => b.table('in', strings).mapValues((v) => v, { materialized: { name: 'rows' } }),
+      /MAPVALUES.*no value serde/,
+    );
+  });
+
+  it('a source without serdes', () => {
+    refuses((b) => b.stream('in', {} as never), /lacks a serde/);
+    refuses((b) => b.table('in', { keySerde: stringSerde } as never), /lacks a serde/);
+  });
+
+  it('a name that is taken, or that cannot be one', () => {
+    const twice = { named: 'twice' };
+    refuses(
+      (b) =>
+        b
+          .stream('in', strings)
+          .filter(() => true, twice)
+          .filter(() => true, twice),
+      /two nodes named twice/,
+    );
+    refuses((b) => {
+      const group = b.stream('in', strings).groupByKey();
+      for (let i = 0; i < 2; i++) group.count({ materialized: { name: 'same' } });
+    }, /two stores named same/);
+    refuses((b) => {
+      for (const topic of ['a', 'b']) b.stream(topic, strings).repartition({ name: 'same' });
+    }, /two repartition topics named same/);
+    refuses((b) => b.stream('in', strings).filter(() => true, { named: 'a b' }), /"a b" cannot name/);
+    refuses(
+      (b) =>
+        b
+          .stream('in', strings)
+          .groupByKey()
+          .count({ materialized: { name: 'a/b' } }),
+      /cannot name/,
+    );
+  });
+
+  it('two branches of one name, or a branch after the default one', () => {
+    refuses(
+      (b) =>
+        b
+          .stream('in', strings)
+          .split()
+          .branch(() => true, { name: 'a' })
+          .branch(() => true, { name: 'a' }),
+      /two branches named a/,
+    );
+    refuses((b) => {
+      const split = b.stream('in', strings).split();
+      split.defaultBranch();
+      split.branch(() => true, { name: 'late' });
+    }, /default branch already/);
+  });
+
+  it('a store that is not defined', () => {
+    refuses(
+      (b) => b.stream('in', strings).process(() => ({ process: () => {} }), { stores: ['nowhere'] }),
+      /nowhere.*addStateStore/,
+    );
+  });
+
+  it('a join window without grace, empty, or not in whole milliseconds', () => {
+    const join = (bounds: unknown) => (b: StreamsBuilder) => {
+      b.stream('l', strings).join(b.stream('r', strings), pair, bounds as JoinWindows);
+    };
+    refuses(join({ beforeMs: 1, afterMs: 1 }), /graceMs/);
+    refuses(join(undefined), /beforeMs/);
+    refuses(join({ beforeMs: 1, afterMs: 1, graceMs: -1 }), /negative/);
+    refuses(join({ beforeMs: -2, afterMs: 1, graceMs: 0 }), /empty/);
+    refuses(join({ beforeMs: 0.5, afterMs: 1, graceMs: 0 }), /beforeMs in whole milliseconds/);
+  });
+
+  it('a topic read twice with different serdes, or by overlapping sources', () => {
+    refuses((b) => {
+      b.stream('in', strings);
+      b.stream('in', { keySerde: stringSerde, valueSerde: jsonSerde<string>() });
+    }, /read twice/);
+    refuses((b) => {
+      b.stream(['a', 'b'], strings);
+      b.stream(['b', 'c'], strings);
+    }, /overlaps/);
+  });
+
+  it('streams and tables of two builders', () => {
+    const other = new StreamsBuilder();
+    refuses((b) => b.stream('in', strings).merge(other.stream('in', strings)), /another StreamsBuilder/);
+    refuses((b) => b.stream('in', strings).join(other.table('t', strings), pair), /another StreamsBuilder/);
+    refuses((b) => b.table('in', strings).join(other.table('u', strings), pair), /another StreamsBuilder/);
+  });
+
+  it('the same topic read twice in the same way is one source', () => {
+    const builder = new StreamsBuilder();
+    builder.stream(['a', 'b'], strings).to('x');
+    builder.stream(['b', 'a'], strings).to('y');
+    builder.table('t', strings).toStream().to('z');
+    builder.stream('t', strings).to('z2');
+    assert.equal(
+      builder
+        .build()
+        .nodes()
+        .filter(({ kind }) => kind === 'source').length,
+      2,
+    );
+  });
+});
