@@ -47,8 +47,36 @@ export {
 } from './broker/embedded-broker.ts';
 export { type KafkaBrokerOptions, openKafkaBroker } from './broker/kafka-broker.ts';
 export type { BranchedKStream, KGroupedStream, KGroupedTable, KStream, KTable } from './dsl/api.ts';
-export type { JoinWindows } from './dsl/options.ts';
-export { StreamsBuilder } from './dsl/streams-builder.ts';
+export type { Change } from './dsl/change.ts';
+export type {
+  AggregateOptions,
+  Aggregator,
+  Branched,
+  Consumed,
+  ForeachAction,
+  Grouped,
+  Initializer,
+  Joined,
+  JoinWindows,
+  KeyValue,
+  KeyValueMapper,
+  Materialized,
+  Named,
+  Predicate,
+  ProcessOptions,
+  Produced,
+  Reducer,
+  Repartitioned,
+  SameTypeOptions,
+  SerdeFor,
+  StreamJoined,
+  TableOptions,
+  TypePredicate,
+  ValueJoiner,
+  ValueMapper,
+} from './dsl/options.ts';
+export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
+export { timestampedSerde, type ValueAndTimestamp } from './dsl/timestamped.ts';
 export { deadLetterTopic } from './failure/dead-letter.ts';
 export { deadLetterPolicy, type FailurePolicy } from './failure/failure-policy.ts';
 export type { StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
