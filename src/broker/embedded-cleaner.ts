@@ -40,6 +40,9 @@ export class LogCleaner {
   /** Does what is due on one log. */
   async clean(log: PartitionLog): Promise<void> {
     const policy = log.config['cleanup.policy'] ?? 'delete';
+    // What is appended while the log is being read goes in a new chunk.
+    const last = log.chunks.at(-1);
+    if (last?.state === 'committed') last.seal();
     if (policy.includes('delete')) await this.#deleteOld(log);
     if (policy.includes('compact')) await this.#compact(log);
   }
@@ -223,7 +226,7 @@ export class LogCleaner {
   /** Its transaction has ended and, where there is a store, it is there. */
   #settled(chunk: Chunk): boolean {
     if (chunk.state === 'aborted') return true;
-    return chunk.state === 'committed' && (this.#storage.durable ? chunk.stored : true);
+    return chunk.state === 'committed' && (this.#storage.durable ? chunk.stored : chunk.sealed);
   }
 }
 
