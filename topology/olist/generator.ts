@@ -9,6 +9,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type Random, seededRandom } from '#streams';
+import { tableTime } from './civil-time.ts';
 
 export interface GeneratorOptions {
   readonly orders: number;
@@ -119,35 +120,7 @@ function chooseTroubles(orders: number, random: Random): Map<number, Trouble> {
   return chosen;
 }
 
-function timeText(ms: number | undefined): string {
-  if (ms === undefined) return '';
-  const total = Math.floor(ms / 1000);
-  const second = total % 60;
-  const minute = Math.floor(total / 60) % 60;
-  const hour = Math.floor(total / 3600) % 24;
-  const [year, month, day] = civilDate(Math.floor(total / 86_400));
-  const two = (value: number) => String(value).padStart(2, '0');
-  return `${year}-${two(month)}-${two(day)} ${two(hour)}:${two(minute)}:${two(second)}`;
-}
-
-/** Source: Howard Hinnant, "chrono-compatible low-level date algorithms", civil_from_days. */
-function civilDate(epochDays: number): [year: number, month: number, day: number] {
-  const shifted = epochDays + 719_468;
-  const era = Math.floor(shifted / 146_097);
-  const dayOfEra = shifted - era * 146_097;
-  const yearOfEra = Math.floor(
-    (dayOfEra -
-      Math.floor(dayOfEra / 1_460) +
-      Math.floor(dayOfEra / 36_524) -
-      Math.floor(dayOfEra / 146_096)) /
-      365,
-  );
-  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100));
-  const monthShifted = Math.floor((5 * dayOfYear + 2) / 153);
-  const day = dayOfYear - Math.floor((153 * monthShifted + 2) / 5) + 1;
-  const month = monthShifted < 10 ? monthShifted + 3 : monthShifted - 9;
-  return [yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day];
-}
+const timeText = (ms: number | undefined): string => (ms === undefined ? '' : tableTime(ms));
 
 function amountText(minor: number): string {
   return (minor / 100).toFixed(2);

@@ -6,6 +6,7 @@
  * row · handover ▸ ShipmentDispatched per seller · delivery ▸ TrackingScanned(DELIVERED) per parcel · `canceled`
  * ▸ OrderCancelRequested at the order's last known time.
  */
+import { shipmentIdOf } from '../order/decide-ship.ts';
 import type {
   OrderCancelRequested,
   OrderPlaced,
@@ -16,13 +17,12 @@ import type {
   TrackingScanned,
   TrackingUpdated,
 } from '../schema-types.ts';
+import { trackingRanks } from '../tracking/decide-tracking.ts';
 import type { OlistLine, OlistOrder } from './olist-orders.ts';
 
 export const olistTenant = 'olist';
 const currencyCode = 'BRL';
 const carrierCode = 'olist';
-/** As the tracking sub-topology ranks a delivery; only for deliveries whose parcel was never handed over. */
-const deliveredRank = 100;
 
 /** A record to be sent. Units: `timestamp` in milliseconds since the epoch, the event's own time. */
 export type ReplayEvent = {
@@ -203,7 +203,7 @@ function parcelsOf(order: OlistOrder): Parcel[] {
   const sellers = [...new Set(order.lines.map(({ sellerId }) => sellerId))];
   return sellers.map((sellerId, index) => ({
     sellerId,
-    shipmentId: `${order.orderId}:${sellerId}`,
+    shipmentId: shipmentIdOf(order.orderId, sellerId),
     trackingNumber: `${order.orderId}-${index + 1}`,
     lines: order.lines.filter((line) => line.sellerId === sellerId),
   }));
@@ -252,7 +252,7 @@ function deliveryEvent(order: OlistOrder, parcel: Parcel, at: number): ReplayEve
       shipmentId: parcel.shipmentId,
       orderId: order.orderId,
       status: 'DELIVERED',
-      rank: deliveredRank,
+      rank: trackingRanks.DELIVERED,
       trackingNumber: null,
     };
     return { topic: 'tracking.updates', key: order.orderId, value, ...rest };

@@ -2,12 +2,14 @@
  * What the driver of a replay does, step by step, decided before anything is sent. Pure: the same orders and
  * options give the same plan, so a driver that was killed goes on from a step's number (replay-driver.ts).
  *
- * Two kinds of steps: `send` some events, and `barrier`: wait until everything sent is worked off, then move the
- * watermark, and wait again. Barriers are where outcome would otherwise depend on who is quicker:
- * - every so many events, so that event-time timers follow the events;
- * - before an event that touches stock of a scarce product that this batch has touched already;
- * - at a moment when a timer of the machine would decide before the order's next event.
- * Shuffled there is only the one at the end: events then come in no order that a watermark could promise.
+ * Steps: `send` some events; `drain`: wait until everything sent is worked off; `barrier`: drain, move the
+ * watermark, drain again. They stand where the outcome would otherwise depend on who is quicker:
+ * - a barrier every so many events, so that event-time timers follow the events;
+ * - a barrier before an event that touches stock of a scarce product that this batch has touched already;
+ * - a barrier at a moment when a timer of the machine would decide before the order's next event;
+ * - a drain between the waves of a batch: purchases, then what follows them, then cancels. What really took the
+ *   stock's answer milliseconds and the customer's payment minutes keeps its order, however fast the replay.
+ * Shuffled there is only the one barrier at the end: events then come in no order that a watermark could promise.
  */
 import { type Random, seededRandom, shuffled } from '#streams';
 import type { StockReceived } from '../schema-types.ts';
@@ -28,6 +30,7 @@ export interface PlanOptions {
 /** Shape: `from` inclusive, `to` exclusive, indices into `events`. */
 export type ReplayStep =
   | { readonly kind: 'send'; readonly from: number; readonly to: number }
+  | { readonly kind: 'drain' }
   | { readonly kind: 'barrier'; readonly watermarkMs: number };
 
 export interface ReplayPlan {
@@ -58,12 +61,13 @@ export function planReplay(
     options.shuffleSeed === undefined
       ? repeated(inOrder, options.duplicate, random)
       : shuffled(withRepeats(inOrder, options.duplicate, random), random);
-  const builder = new StepBuilder(received.length, options.batchEventsMax);
+  const builder = new PlanBuilder(options.batchEventsMax);
+  for (const event of received) builder.add(event);
   builder.barrier(firstMs - 1);
   if (options.shuffleSeed === undefined) inEventOrder(builder, sequence, orders, stock);
-  else builder.sendAll(sequence.length);
+  else for (const event of sequence) builder.addUnordered(event);
   builder.barrier(lastMs + dayMs);
-  return { events: [...received, ...sequence], steps: builder.finish(), stockEvents: received.length };
+  return { ...builder.finish(), stockEvents: received.length };
 }
 
 function stockEvents(stock: OpeningStock, at: number): ReplayEvent[] {
@@ -100,30 +104,45 @@ function repeated(events: readonly ReplayEvent[], chance: number, random: Random
   return placed.sort((a, b) => a.at - b.at).map(({ event }) => event);
 }
 
-class StepBuilder {
-  readonly #batchEventsMax: number;
-  readonly #steps: ReplayStep[] = [];
-  #from = 0;
-  #next: number;
+/** The wave of a batch that an event goes out with; 0 first. */
+function waveOf(event: ReplayEvent): number {
+  switch (event.value.type) {
+    case 'OrderPlaced':
+    case 'StockReceived':
+      return 0;
+    case 'OrderCancelRequested':
+      return 2;
+    default:
+      return 1;
+  }
+}
 
-  constructor(first: number, batchEventsMax: number) {
-    this.#next = first;
+class PlanBuilder {
+  readonly #batchEventsMax: number;
+  readonly #events: ReplayEvent[] = [];
+  readonly #steps: ReplayStep[] = [];
+  #waves: ReplayEvent[][] = [[], [], []];
+  #open = 0;
+
+  constructor(batchEventsMax: number) {
     this.#batchEventsMax = batchEventsMax;
   }
 
   /** The batch is as large as it may be. */
   get isFull(): boolean {
-    return this.#next - this.#from >= this.#batchEventsMax;
+    return this.#open >= this.#batchEventsMax;
   }
 
-  /** Adds the next event to the batch. */
-  add(): void {
-    this.#next++;
+  /** Adds an event to the batch. */
+  add(event: ReplayEvent): void {
+    this.#waves[waveOf(event)]?.push(event);
+    this.#open++;
   }
 
-  sendAll(count: number): void {
-    this.#next += count;
-    this.#flush();
+  /** Adds an event that goes out where it stands. */
+  addUnordered(event: ReplayEvent): void {
+    this.#waves[0]?.push(event);
+    this.#open++;
   }
 
   barrier(watermarkMs: number): void {
@@ -131,16 +150,27 @@ class StepBuilder {
     this.#steps.push({ kind: 'barrier', watermarkMs });
   }
 
-  finish(): readonly ReplayStep[] {
-    return this.#steps;
+  finish(): { readonly events: readonly ReplayEvent[]; readonly steps: readonly ReplayStep[] } {
+    return { events: this.#events, steps: this.#steps };
+  }
+
+  #flush(): void {
+    for (const [index, wave] of this.#waves.filter(({ length }) => length > 0).entries()) {
+      if (index > 0) this.#steps.push({ kind: 'drain' });
+      this.#send(wave);
+    }
+    this.#waves = [[], [], []];
+    this.#open = 0;
   }
 
   /** One transaction each, so that none is larger than a batch. */
-  #flush(): void {
-    for (; this.#from < this.#next; ) {
-      const to = Math.min(this.#next, this.#from + this.#batchEventsMax);
-      this.#steps.push({ kind: 'send', from: this.#from, to });
-      this.#from = to;
+  #send(wave: readonly ReplayEvent[]): void {
+    let from = this.#events.length;
+    for (const event of wave) this.#events.push(event);
+    while (from < this.#events.length) {
+      const to = Math.min(this.#events.length, from + this.#batchEventsMax);
+      this.#steps.push({ kind: 'send', from, to });
+      from = to;
     }
   }
 }
@@ -152,7 +182,7 @@ interface Moment {
 }
 
 function inEventOrder(
-  builder: StepBuilder,
+  builder: PlanBuilder,
   sequence: readonly ReplayEvent[],
   orders: readonly OlistOrder[],
   stock: OpeningStock,
@@ -188,7 +218,7 @@ function inEventOrder(
       for (const sku of skus) touched.add(sku);
       previousMs = event.timestamp;
     }
-    builder.add();
+    builder.add(event);
     if (builder.isFull) barrier(previousMs - 1);
   }
 }
