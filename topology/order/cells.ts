@@ -75,7 +75,8 @@ export const reserveTimeout = cell(['11'], [], reserveReplyTimer);
 export const lateGrant = cell(['53', 'default'], [], stockReservedTooLate);
 export const lateRefusal = cell(['8', 'default'], [], stockRejectedTooLate);
 const ended = ['CANCELLED', 'REJECTED', 'SHIPPED', 'DELIVERED'] as const;
-export const releaseAnswer = cell(['51', '53', 'default'], ended, stockReleased);
+export const releaseAnswer = cell(['51', 'default'], ended, stockReleased);
+export const lateReleaseAnswer = cell(['53', 'default'], [], stockReleased);
 
 // Money.
 export const earlyPayment = cell(['12a', 'stale'], [], paidEarly);
@@ -90,8 +91,10 @@ export const captureAnswer = cell(['30', 'default'], [], captured);
 export const knownPayment = cell(['stale', 'default'], [], paidAgain);
 export const oldPaymentNews = cell(['stale', 'default'], [], paymentNewsTooLate);
 export const latePayment = cell(['54', 'stale'], [], paidTooLate);
-export const voidAnswer = cell(['51', '54', 'default'], ended, voided);
-export const refundAnswer = cell(['51', '54', 'default'], ended, refunded);
+export const voidAnswer = cell(['51', 'default'], ended, voided);
+export const refundAnswer = cell(['51', 'default'], ended, refunded);
+export const lateVoidAnswer = cell(['54', 'default'], [], voided);
+export const lateRefundAnswer = cell(['54', 'default'], [], refunded);
 
 // Cancelling.
 const back = ['CANCELLING', 'CANCELLED'] as const;
@@ -107,7 +110,10 @@ export const stillUnpaid = cell(['12b'], [], earlyShipmentTimer);
 export const release = cell(['23'], ['FULFILLING'], releaseOrder);
 export const accept = cell(['28', 'stale', 'default'], [], accepted);
 export const dispatch = cell(['30', 'stale', 'default'], ['SHIPPED'], dispatched);
+export const dispatchAgain = cell(['stale', 'default'], [], dispatched);
 export const track = cell(['35', '36', '37', '38', 'default'], ['SHIPPED', 'DELIVERED'], tracked);
+export const trackShipped = cell(['35', '36', '37', 'default'], ['DELIVERED'], tracked);
+export const trackOther = cell(['35', '36', '37', 'default'], [], tracked);
 export const lateParcel = cell(['34'], [], lateParcelTimer);
 export const silent = cell(['41', 'stale'], [], silentParcelTimer);
 export const windowPasses = cell(['49'], [], returnWindowTimer);

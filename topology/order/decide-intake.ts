@@ -13,6 +13,7 @@ import { type LineState, newPayment } from './state.ts';
 
 /** Policies PARTIAL and WAIT are treated as ALL_OR_NOTHING until rows 9, 10 and 13 to 15 are built. */
 export function placeOrder(work: Work, event: OrderPlaced): Row {
+  work.count('applied');
   takeOver(work, event);
   work.cancel('inboxOrphan');
   const fault = faultOf(event);

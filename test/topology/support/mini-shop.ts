@@ -20,6 +20,7 @@ import type { OrderEvent } from '../../../topology/order/events.ts';
 import type { OrderState } from '../../../topology/order/state.ts';
 import type { IncidentRaised, InventoryCommand } from '../../../topology/schema-types.ts';
 import { type TimerProfileName, timerProfiles } from '../../../topology/timer-profiles.ts';
+import { checkAgainstTable } from './table-check.ts';
 
 interface RunningTimer {
   readonly orderId: string;
@@ -121,6 +122,7 @@ export class MiniShop {
     const decision = step(this.orders.get(orderId));
     if (this.#strict) {
       checkConservation(decision.state);
+      checkAgainstTable(decision);
       assert.deepEqual(JSON.parse(JSON.stringify(decision.state)), decision.state, 'state is plain data');
     }
     this.orders.set(orderId, decision.state);
