@@ -7,7 +7,7 @@ import { alarmed, ignored } from './decide-default.ts';
 import type { CommandBase, Work } from './decision.ts';
 import { refundableMinor, voidableMinor } from './money.ts';
 import { notify } from './notify.ts';
-import type { Row } from './rows.ts';
+import type { Row } from './row.ts';
 import { isDispatched, type LineState, undispatchedQuantity } from './state.ts';
 
 /** `unanswered`: what becomes of questions without an answer: `undo` them now, or `wait` for a late grant (row 53). */

@@ -4,7 +4,7 @@
  */
 import type { Work } from './decision.ts';
 import type { Firing, HandlerInput, OrderEvent } from './events.ts';
-import type { Row } from './rows.ts';
+import type { Row } from './row.ts';
 import { inboxMax } from './state.ts';
 
 /** Unexpected, and nothing moved. */

@@ -8,7 +8,7 @@ import { isWholeCancel } from './decide-cancel.ts';
 import { reserveLine } from './decide-reserve.ts';
 import type { Work } from './decision.ts';
 import { notify } from './notify.ts';
-import type { Row } from './rows.ts';
+import type { Row } from './row.ts';
 import { type LineState, newPayment } from './state.ts';
 
 /** Policies PARTIAL and WAIT are treated as ALL_OR_NOTHING until rows 9, 10 and 13 to 15 are built. */

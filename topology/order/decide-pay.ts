@@ -17,7 +17,7 @@ import type { Firing } from './events.ts';
 import { extendReservations } from './holds.ts';
 import { paidMinor } from './money.ts';
 import { notify } from './notify.ts';
-import type { Row } from './rows.ts';
+import type { Row } from './row.ts';
 import { newPayment, type PaymentState } from './state.ts';
 
 /** The sum vouched for covers the total. */

@@ -10,7 +10,7 @@ import type { CommandBase, Work } from './decision.ts';
 import type { Firing } from './events.ts';
 import { extendReservations, reservedUntil } from './holds.ts';
 import { notify } from './notify.ts';
-import type { Row } from './rows.ts';
+import type { Row } from './row.ts';
 import type { LineState } from './state.ts';
 
 /** Row 2: asks for a line's whole quantity. */

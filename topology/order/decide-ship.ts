@@ -14,7 +14,7 @@ import type { CommandBase, Work } from './decision.ts';
 import type { Firing } from './events.ts';
 import { lineStretches, type Stretch, sharesOf, unitsOf } from './money.ts';
 import { notify } from './notify.ts';
-import type { Row } from './rows.ts';
+import type { Row } from './row.ts';
 import {
   isDispatched,
   type LineState,

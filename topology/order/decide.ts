@@ -15,7 +15,8 @@ import {
   type OrderInput,
   sourceEntityOf,
 } from './events.ts';
-import type { Cell, Row } from './rows.ts';
+import type { Row } from './row.ts';
+import type { Cell } from './rows.ts';
 import { emptyOrder, type OrderState, type Phase, seenMax } from './state.ts';
 import { table } from './table.ts';
 

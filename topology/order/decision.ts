@@ -15,7 +15,7 @@ import type {
 import type { TimerKind, TimerProfile } from '../timer-profiles.ts';
 import { commandIdOf, stableId } from './command-id.ts';
 import type { OrderEvent } from './events.ts';
-import type { Row } from './rows.ts';
+import type { Row } from './row.ts';
 import type { Flag, LineState, OrderState, PaymentState, Phase, ShipmentState } from './state.ts';
 
 export type CommandRecord = PaymentCommand | InventoryCommand | ShipmentCommand | NotificationCommand;
