@@ -51,7 +51,8 @@ import {
   silentParcelTimer,
   tracked,
 } from './decide-ship.ts';
-import type { Handler, Row } from './rows.ts';
+import type { Row } from './row.ts';
+import type { Handler } from './rows.ts';
 import { cell } from './rows.ts';
 
 const parking = <Input>(row: Row, handle: Handler<Input>) =>
