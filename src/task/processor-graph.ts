@@ -116,19 +116,24 @@ export class ProcessorGraph {
     );
   }
 
-  /** One call per due schedule; missed ticks are skipped onto the original grid, as Kafka Streams does. */
-  punctuate(type: PunctuationType, nowMs: number): void {
-    if (nowMs < 0) return;
+  /**
+   * The calls that are due, one per schedule, for the task to run each under a savepoint; missed ticks are
+   * skipped onto the original grid, as Kafka Streams does.
+   */
+  duePunctuations(type: PunctuationType, nowMs: number): (() => void)[] {
+    const due: (() => void)[] = [];
+    if (nowMs < 0) return due;
     for (const punctuation of this.#punctuations) {
       if (punctuation.type !== type) continue;
       if (punctuation.dueMs === undefined) {
         punctuation.dueMs = type === 'stream-time' ? 0 : nowMs + punctuation.intervalMs;
       }
       if (nowMs < punctuation.dueMs) continue;
-      punctuation.callback(nowMs);
       const missed = Math.floor((nowMs - punctuation.dueMs) / punctuation.intervalMs);
       punctuation.dueMs += (missed + 1) * punctuation.intervalMs;
+      due.push(() => punctuation.callback(nowMs));
     }
+    return due;
   }
 
   close(): void {

@@ -16,7 +16,7 @@ import type { OutgoingRecord, PartitionOffset, RecordBatch } from '../broker/bro
 import { deadLetterHeaders, deadLetterTopic } from '../failure/dead-letter.ts';
 import { decideReaction, type FailurePolicy } from '../failure/failure-policy.ts';
 import type { SourceNode } from '../graph/node.ts';
-import type { Record, TimerClock } from '../graph/processor.ts';
+import type { PunctuationType, Record, TimerClock } from '../graph/processor.ts';
 import { resolveTopic } from '../graph/subtopology.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
 import { Collector } from './collector.ts';
@@ -187,7 +187,7 @@ export class StreamTask {
 
   /** Stream-time punctuators and timers of clocks that records drive; called after each round. */
   async fireEventTimers(): Promise<number> {
-    this.#graph.punctuate('stream-time', this.#streamTimeMs);
+    await this.#punctuate('stream-time', this.#streamTimeMs);
     const stream = await this.#fireDue('stream', this.#streamTimeMs);
     return stream + (await this.#fireDue('watermark', this.#timers.clock('watermark') ?? -1));
   }
@@ -201,8 +201,8 @@ export class StreamTask {
     return this.#fireDue('wall', nowMs);
   }
 
-  punctuateWallClock(nowMs: number): void {
-    this.#graph.punctuate('wall-clock-time', nowMs);
+  punctuateWallClock(nowMs: number): Promise<void> {
+    return this.#punctuate('wall-clock-time', nowMs);
   }
 
   /** The offset up to which the input is processed: the queue's head, else where the consumer stands. */
@@ -386,23 +386,32 @@ export class StreamTask {
           this.#timers.cancel(timer);
           this.#graph.fireTimer(timer);
         });
-        // A timer has no record to park: a processor that cannot take it is broken, and losing it in
-        // silence would leave an order waiting for ever.
-        if (failure !== undefined) {
-          throw new StreamsError(
-            'PROCESSING_FAILED',
-            `timer ${timer.name} of ${timer.node} failed: ${failure.message}`,
-            {
-              context: { taskId: this.id, node: timer.node },
-              cause: failure,
-              kind: 'fatal',
-            },
-          );
-        }
+        if (failure !== undefined) throw this.#withoutRecord(failure, `timer ${timer.name}`, timer.node);
         fired++;
         this.counters.timersFired++;
       }
       this.state.endRound();
     }
+  }
+
+  async #punctuate(type: PunctuationType, nowMs: number): Promise<void> {
+    const due = this.#graph.duePunctuations(type, nowMs);
+    if (due.length === 0) return;
+    for (const call of due) {
+      const failure = await this.#atomically(call);
+      if (failure !== undefined) throw this.#withoutRecord(failure, `a ${type} punctuator`, undefined);
+    }
+    this.state.endRound();
+  }
+
+  /**
+   * A timer or punctuator has no record to park: a processor that cannot take it is broken, and losing it
+   * in silence would leave an order waiting for ever. What is not its fault is done again.
+   */
+  #withoutRecord(failure: StreamsError, what: string, node: string | undefined): StreamsError {
+    if (failure.kind !== 'poison') return failure;
+    const context = { taskId: this.id, ...(node === undefined ? {} : { node }) };
+    const sentence = `${what}${node === undefined ? '' : ` of ${node}`} failed: ${failure.message}`;
+    return new StreamsError('PROCESSING_FAILED', sentence, { context, cause: failure, kind: 'fatal' });
   }
 }

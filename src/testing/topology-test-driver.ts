@@ -134,7 +134,7 @@ export class TopologyTestDriver {
   async advanceWallClock(byMs: number): Promise<void> {
     this.clock.advance(byMs);
     for (const task of this.#tasks) {
-      task.punctuateWallClock(this.clock.nowMs());
+      await task.punctuateWallClock(this.clock.nowMs());
       await task.fireWallTimers(this.clock.nowMs());
       await this.#commit(task);
     }

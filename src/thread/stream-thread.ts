@@ -205,7 +205,7 @@ export class StreamThread {
     const { task } = running;
     let done = await task.processRound(roundRecordsMax);
     done += await task.fireEventTimers();
-    task.punctuateWallClock(clock.nowMs());
+    await task.punctuateWallClock(clock.nowMs());
     done += await this.#fireWallTimers(running);
     if (task.takeCommitRequest()) this.#commitDueMs = 0;
     return done;
