@@ -10,6 +10,7 @@ import type { OutgoingRecord } from '../broker/broker-port.ts';
 import type { SinkNode } from '../graph/node.ts';
 import type { Record } from '../graph/processor.ts';
 import { resolveTopic } from '../graph/subtopology.ts';
+import { requireRecordFits } from './record-size.ts';
 
 export class Collector {
   readonly #applicationId: string;
@@ -35,11 +36,24 @@ export class Collector {
         { context: { topic, node: sink.name } },
       );
     }
+    if (!Number.isSafeInteger(record.timestamp) || record.timestamp < 0) {
+      throw new StreamsError('TIMESTAMP_INVALID', `${record.timestamp} is no time of a record`, {
+        context: { topic, node: sink.name },
+      });
+    }
     const key = sink.keySerde.serialize(record.key, topic);
     const value = sink.valueSerde.serialize(record.value, topic);
     const chosen = sink.partitioner?.(topic, record.key, record.value, partitions);
     const partition =
       chosen ?? (key === null ? this.#roundRobin++ % partitions : partitionForKey(key, partitions));
+    if (!Number.isInteger(partition) || partition < 0 || partition >= partitions) {
+      throw new StreamsError(
+        'PROCESSING_FAILED',
+        `the partitioner of ${sink.name} chose partition ${partition} of ${partitions}`,
+        { context: { topic, node: sink.name } },
+      );
+    }
+    requireRecordFits({ topic }, key, value, record.headers);
     this.#open.push({ topic, partition, key, value, timestamp: record.timestamp, headers: record.headers });
   }
 

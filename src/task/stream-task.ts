@@ -18,10 +18,12 @@ import { decideReaction, type FailurePolicy } from '../failure/failure-policy.ts
 import type { SourceNode } from '../graph/node.ts';
 import type { PunctuationType, Record, TimerClock } from '../graph/processor.ts';
 import { resolveTopic } from '../graph/subtopology.ts';
+import type { Serde } from '../serde/serde.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
 import { Collector } from './collector.ts';
 import { ProcessorGraph } from './processor-graph.ts';
 import { type QueuedRecord, RecordQueue } from './record-queue.ts';
+import { recordBytes, recordBytesMax } from './record-size.ts';
 import type { TaskPlan } from './task-plan.ts';
 import { TimerIndex } from './timer-index.ts';
 import { StateMiss } from './typed-stores.ts';
@@ -154,6 +156,19 @@ export class StreamTask {
   /** Schemas and the like that the queued records need; undefined when all is at hand. */
   prepare(batches: readonly RecordBatch[]): Promise<unknown> | undefined {
     const waits: Promise<void>[] = [];
+    // What is wrong with one record shows when it is decoded, and goes the way of its failure policy.
+    const unlessPoison = (error: unknown): void => {
+      if (!(error instanceof StreamsError) || error.kind !== 'poison') throw error;
+    };
+    const prepareOne = (serde: Serde<unknown>, bytes: Buffer | null): void => {
+      if (bytes === null || serde.prepare === undefined) return;
+      try {
+        const wait = serde.prepare(bytes);
+        if (wait !== undefined) waits.push(wait.catch(unlessPoison));
+      } catch (error) {
+        unlessPoison(error);
+      }
+    };
     for (const batch of batches) {
       const { keySerde, valueSerde } = must(
         this.#queues.get(batch.topic),
@@ -161,12 +176,8 @@ export class StreamTask {
       ).source;
       if (keySerde.prepare === undefined && valueSerde.prepare === undefined) continue;
       for (let index = 0; index < batch.count; index++) {
-        const key = batch.key(index);
-        const value = batch.value(index);
-        const waitKey = key === null ? undefined : keySerde.prepare?.(key);
-        const waitValue = value === null ? undefined : valueSerde.prepare?.(value);
-        if (waitKey !== undefined) waits.push(waitKey);
-        if (waitValue !== undefined) waits.push(waitValue);
+        prepareOne(keySerde, batch.key(index));
+        prepareOne(valueSerde, batch.value(index));
       }
     }
     return waits.length === 0 ? undefined : Promise.all(waits);
@@ -283,6 +294,8 @@ export class StreamTask {
       const value = source.valueSerde.deserialize(batch.value(index), batch.topic);
       const raw = { key, value, timestamp: batch.timestamp(index), headers: batch.headers(index) };
       const timestamp = source.timestampExtractor?.(raw, this.#streamTimeMs) ?? raw.timestamp;
+      if (!Number.isSafeInteger(timestamp))
+        throw new StreamsError('TIMESTAMP_INVALID', `${timestamp} is no time of a record`);
       return {
         queued,
         source,
@@ -361,13 +374,17 @@ export class StreamTask {
     const { batch, index } = queued;
     this.counters.deadLettered++;
     this.#options.log.warn('record dead-lettered', { ...where, code: error.code, reason: error.message });
+    const key = batch.key(index);
+    const value = batch.value(index);
+    const headers = deadLetterHeaders(batch.headers(index), error, where);
     this.#collector.sendRaw({
       topic: deadLetterTopic(where.topic),
       partition: where.partition,
-      key: batch.key(index),
-      value: batch.value(index),
+      key,
+      // With the reason it may be larger than the broker takes; then the origin has to say what it was.
+      value: recordBytes(key, value, headers) > recordBytesMax ? null : value,
       timestamp: Math.max(1, batch.timestamp(index)),
-      headers: deadLetterHeaders(batch.headers(index), error, where),
+      headers,
     });
   }
 

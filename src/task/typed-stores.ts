@@ -12,6 +12,7 @@ import type { KeyValueStore, Prefetch, WindowStore } from '../graph/processor.ts
 import type { Serde } from '../serde/serde.ts';
 import type { Generations, StateEntry } from '../store/generations.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
+import { requireRecordFits } from './record-size.ts';
 
 /** Thrown by a read of something that is not in memory. Never leaves the task. */
 export class StateMiss extends Error {
@@ -62,7 +63,9 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
 
   put(key: K, value: V): void {
     const bytes = keyBytes(this.#keys, key, this.name);
-    this.#generations.write(mapKey(bytes), this.#values.serialize(value, this.name), value);
+    const valueBytes = this.#values.serialize(value, this.name);
+    requireRecordFits({ store: this.name }, bytes, valueBytes);
+    this.#generations.write(mapKey(bytes), valueBytes, value);
   }
 
   putIfAbsent(key: K, value: V): V | undefined {
@@ -118,6 +121,9 @@ export interface Sequence {
   next(): number;
 }
 
+/** Retention is two segments; a fetch over far more would walk through empty ones for ever. */
+const segmentsMax = 10_000;
+
 /**
  * Key layout: segment (8) · key length (u32) · key · timestamp (8) · sequence (8). The segment first, so that
  * what has expired is one range; a read touches the few segments that its time span meets.
@@ -150,7 +156,9 @@ export class TypedWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
       sortableInteger(timestampMs),
       sortableInteger(sequence),
     ]);
-    this.#generations.write(mapKey(bytes), this.#values.serialize(value, this.name), value);
+    const valueBytes = this.#values.serialize(value, this.name);
+    requireRecordFits({ store: this.name }, bytes, valueBytes);
+    this.#generations.write(mapKey(bytes), valueBytes, value);
   }
 
   *fetch(key: K, fromMs: number, toMs: number): Iterable<readonly [number, V]> {
@@ -185,7 +193,14 @@ export class TypedWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
     const bytes = keyBytes(this.#keys, key, this.name);
     const spans: { store: string; from: Buffer; to: Buffer }[] = [];
     const first = Math.floor(Math.max(0, fromMs) / this.#segmentMs);
-    for (let segment = first; segment <= Math.floor(toMs / this.#segmentMs); segment++) {
+    const last = Math.floor(toMs / this.#segmentMs);
+    if (!(last - first < segmentsMax)) {
+      throw new StreamsError('PROCESSING_FAILED', 'a fetch spans more time than a window store can hold', {
+        context: { store: this.name, fromMs, toMs },
+        hint: 'name the bounds of the window, not of all time',
+      });
+    }
+    for (let segment = first; segment <= last; segment++) {
       const prefix = this.#prefix(segment, bytes);
       const end = must(prefixEnd(Buffer.concat([prefix, sortableInteger(toMs)])), 'a time has an end');
       spans.push({
