@@ -60,6 +60,8 @@ export const topics: readonly TopicDefinition[] = [
 export const watermarkTopic = 'replay.watermark';
 /** Of a replay: how far its driver is, written with what it sent. */
 export const progressTopic = 'replay.progress';
+/** Of a demo: how many orders its driver has placed. */
+export const demoProgressTopic = 'demo.progress';
 
 export interface TopicCounts {
   readonly order: number;

@@ -3,6 +3,7 @@
  * and each mismatch with its reason. Pure. It is given what an independent reader found in
  * `orchestration.state`, never the engine's memory.
  */
+import { byCount } from '../shop-observer.ts';
 import { agrees, expectedMismatches, type MismatchReason, type Reached } from './expected-outcome.ts';
 import type { OlistOrder } from './olist-orders.ts';
 
@@ -55,13 +56,8 @@ export function compareOutcome(
     orders: orders.length,
     matched,
     accuracy: orders.length === 0 ? 1 : Math.round((matched / orders.length) * 1e6) / 1e6,
-    phases: sorted(phases),
-    confusion: Object.fromEntries(Object.entries(confusion).map(([status, row]) => [status, sorted(row)])),
+    phases: byCount(phases),
+    confusion: Object.fromEntries(Object.entries(confusion).map(([status, row]) => [status, byCount(row)])),
     mismatches,
   };
-}
-
-/** The largest count first, so that a printed summary is read from the top. */
-export function sorted(counts: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(counts).sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)));
 }

@@ -7,7 +7,7 @@
  * of the log and not the last stable ones: a transaction's offsets can be there before its records are stable.
  */
 import type { Broker, TopicPartition } from '#streams';
-import { partitionsOf } from './topic-reader.ts';
+import { partitionsOf } from '../topic-reader.ts';
 
 export interface GroupInputs {
   readonly groupId: string;

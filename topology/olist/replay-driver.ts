@@ -16,11 +16,11 @@ import {
   StreamsError,
 } from '#streams';
 import { headersOf, traceparentOf } from '../headers.ts';
+import { readTopics } from '../topic-reader.ts';
 import { progressTopic, type ShopSerdes, watermarkTopic } from '../topics.ts';
 import type { InputLag } from './drained.ts';
 import { olistTenant, type ReplayEvent } from './olist-events.ts';
 import type { ReplayPlan, ReplayStep } from './replay-plan.ts';
-import { readTopics } from './topic-reader.ts';
 
 /** What is in `replay.progress`. `fingerprint`: of the orders and options that the plan was made from. */
 export interface ReplayProgress {

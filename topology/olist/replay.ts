@@ -8,16 +8,16 @@ import { join } from 'node:path';
 import type { AvroSchemas, Broker, Clock, SchemaRegistry, StreamsError, Telemetry } from '#streams';
 import { noFaults } from '../participants/faults.ts';
 import { noDelays } from '../participants/plan.ts';
+import { observe } from '../shop-observer.ts';
 import { ensureTopics, ShopRuntime } from '../shop-runtime.ts';
 import { timerProfiles } from '../timer-profiles.ts';
 import { defaultPartitions, replayTopicSpecs, type TopicCounts, topicSpecs } from '../topics.ts';
-import { compareOutcome } from './compare.ts';
 import { InputLag } from './drained.ts';
 import type { OlistOrder } from './olist-orders.ts';
 import { openingStock } from './opening-stock.ts';
 import { ReplayDriver } from './replay-driver.ts';
 import { planReplay, type ReplayPlan } from './replay-plan.ts';
-import { observe, type ReplaySummary } from './replay-summary.ts';
+import { type ReplaySummary, summarize } from './replay-summary.ts';
 
 /** What decides a replay's outcome; restarted with other ones it is refused. */
 export interface ReplayChoices {
@@ -91,19 +91,9 @@ export async function runReplay(options: ReplayOptions): Promise<ReplaySummary |
     if (!finished || signal.aborted) return undefined;
     const seconds = (clock.monotonicMs() - beganMs) / 1000;
     const observed = await observe(broker, shop.serdes);
-    const { commands, duplicateCommands, refusedForStock, deadLetters } = observed;
-    return {
-      input: 'olist',
-      broker: broker.kind,
-      ...compareOutcome(orders, observed.reached, options.oversell),
-      events: plan.events.length,
-      commands,
-      duplicateCommands,
-      refusedForStock,
-      deadLetters,
-      seconds: Math.round(seconds * 1000) / 1000,
-      eventsPerSecond: Math.round((driver.sentHere / Math.max(seconds, 0.001)) * 10) / 10,
-    };
+    const { oversell } = options;
+    const [events, eventsSent] = [plan.events.length, driver.sentHere];
+    return summarize({ orders, oversell, observed, broker: broker.kind, events, eventsSent, seconds });
   } finally {
     await shop.stop();
   }

@@ -1,6 +1,6 @@
 /**
- * Reads whole topics from their first record to their end, read-committed: the independent reader that the
- * summary of a replay comes from. It shares nothing with the topology but the topics.
+ * Reads whole topics from their first record to their end, read-committed: the independent reader that
+ * summaries come from (shop-observer.ts). It shares nothing with the topology but the topics.
  */
 import type { Broker, Headers, TopicPartition } from '#streams';
 
