@@ -67,6 +67,10 @@ class DueHeap {
     return a.dueMs !== b.dueMs ? a.dueMs < b.dueMs : identity(a) < identity(b);
   }
 
+  get size(): number {
+    return this.#items.length;
+  }
+
   peek(): StoredTimer | undefined {
     return this.#items[0];
   }
@@ -138,6 +142,7 @@ export class TimerIndex {
       this.#remove(earlier);
     }
     this.#write(encodeTimer(timer), Buffer.from([1]));
+    this.#sweep(timer.clock);
     this.#add(timer);
     this.#undo.push(() => this.#live.delete(identity(timer)));
   }
@@ -191,8 +196,9 @@ export class TimerIndex {
   setClock(name: string, value: number): void {
     const earlier = this.#clocks.get(name);
     if (earlier === value) return;
-    this.#clocks.set(name, value);
+    // Written first: what is no integer must throw before anything has changed.
     this.#write(Buffer.concat([Buffer.from('c'), Buffer.from(name)]), sortableInteger(value));
+    this.#clocks.set(name, value);
     this.#undo.push(() => {
       if (earlier === undefined) this.#clocks.delete(name);
       else this.#clocks.set(name, earlier);
@@ -210,6 +216,22 @@ export class TimerIndex {
 
   sealed(): void {
     this.#undo = [];
+  }
+
+  /** Entries in the heaps, those of cancelled and moved timers included. */
+  get heapCount(): number {
+    let count = 0;
+    for (const heap of this.#heaps.values()) count += heap.size;
+    return count;
+  }
+
+  /** A timer that is moved with every record leaves an entry each time: they go when they are the majority. */
+  #sweep(clock: TimerClock): void {
+    const heap = must(this.#heaps.get(clock), 'every clock has a heap');
+    if (heap.size <= 2 * this.#live.size + 1_000) return;
+    const fresh = new DueHeap();
+    for (const timer of this.#live.values()) if (timer.clock === clock) fresh.push(timer);
+    this.#heaps.set(clock, fresh);
   }
 
   #write(key: Buffer, value: Buffer | null): void {

@@ -88,4 +88,17 @@ describe('the timer index', () => {
     index.rollback(mark);
     assert.equal(index.clock('watermark'), 5);
   });
+
+  it('holds no more than a few entries for a timer that is moved a hundred thousand times', async () => {
+    const state = new TaskState(await openMemoryBackend(), ['task'], 10);
+    const index = new TimerIndex(state.generations('task'));
+    for (let due = 0; due < 100_000; due++) {
+      index.schedule(timer('a', 1_000_000 + due));
+      index.sealed();
+    }
+    assert.equal(index.count, 1);
+    assert.ok(index.heapCount < 2_000, `${index.heapCount} entries`);
+    assert.equal(index.due('wall', 1_099_998), undefined);
+    assert.equal(index.due('wall', 1_099_999)?.dueMs, 1_099_999);
+  });
 });
