@@ -1,5 +1,5 @@
 /** The form of a spec of one row of the order machine, and the histories that several of them begin with. */
-import type { Row } from '../../../topology/order/rows.ts';
+import type { Row } from '../../../topology/order/row.ts';
 import {
   authorized,
   cancel,
