@@ -38,9 +38,11 @@ function createProgram(onExit: (code: ExitCode) => void): Command {
 export async function runCli(argv: readonly string[]): Promise<ExitCode> {
   let code: ExitCode = exitCodes.ok;
   try {
-    await createProgram((exitCode) => {
+    const program = createProgram((exitCode) => {
       code = exitCode;
-    }).parseAsync([...argv]);
+    });
+    refuseUnknownCommand(program, argv[2]);
+    await program.parseAsync([...argv]);
     return code;
   } catch (error) {
     // Commander has printed its own sentence already; help and version end with code 0.
@@ -48,6 +50,13 @@ export async function runCli(argv: readonly string[]): Promise<ExitCode> {
     report(error, argv.includes('debug'));
     return exitCodeOf(error);
   }
+}
+
+/** The default command takes no words, so that a mistyped one would be said to be too many arguments of `demo`. */
+function refuseUnknownCommand(program: Command, word: string | undefined): void {
+  const known = ['help', ...program.commands.map((command) => command.name())];
+  if (word === undefined || word.startsWith('-') || known.includes(word)) return;
+  program.error(`error: there is no command ${word}; there are ${known.slice(1).join(', ')}`);
 }
 
 function report(error: unknown, withStack: boolean): void {

@@ -12,7 +12,7 @@ import { defaultPartitions, demoProgressTopic, topicSpecs } from '../topics.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import { type House, openEmbeddedHouse } from './house.ts';
 import { OrderBoard } from './order-board.ts';
-import { decimalIn, integerIn, portNumber, seedNumber } from './parse-options.ts';
+import { decimalIn, integerIn, logLevel, portNumber, seedNumber } from './parse-options.ts';
 import { workPath } from './paths.ts';
 import { openStatusLine } from './progress.ts';
 import { countLines, writeSummary } from './results.ts';
@@ -58,7 +58,7 @@ export function addDemo(program: Command, onExit: (code: ExitCode) => void): voi
     .option('--data-dir <dir>', 'started again on the same folder it goes on where it was', workPath('demo'))
     .option('--once', 'stop when all orders have ended')
     .option('--summary <file>', 'write the summary as JSON')
-    .option('--log-level <level>', 'error, warn, info, debug or silent', 'warn')
+    .option('--log-level <level>', 'error, warn, info, debug or silent', logLevel, 'error')
     .action(async (options: DemoArguments) => onExit(await demo(options)));
 }
 
@@ -117,6 +117,7 @@ async function runDemo(
   let following: Promise<void> | undefined;
   try {
     await driver.open();
+    const placedBefore = driver.placed;
     await shop.start();
     source.shop = shop;
     source.board = board;
@@ -129,7 +130,7 @@ async function runDemo(
     await driver.close();
     await withinStopTime(shop.stop());
     const seconds = (clock.monotonicMs() - beganMs) / 1000;
-    return await report(options, { house, shop, board, target, seconds });
+    return await report(options, { house, shop, target, seconds, placedHere: driver.placed - placedBefore });
   } finally {
     followed.abort();
     await driver.close();
@@ -197,12 +198,12 @@ async function report(
   run: {
     readonly house: House;
     readonly shop: ShopRuntime;
-    readonly board: OrderBoard;
     readonly target: number | undefined;
     readonly seconds: number;
+    readonly placedHere: number;
   },
 ): Promise<ExitCode> {
-  const { house, shop, board, target, seconds } = run;
+  const { house, shop, target, seconds, placedHere } = run;
   const observed = await observe(house.broker, shop.serdes);
   const phases = phaseCounts(observed.snapshots.values());
   const orders = observed.snapshots.size;
@@ -218,7 +219,7 @@ async function report(
     duplicateCommands: observed.duplicateCommands,
     deadLetters: observed.deadLetters,
     seconds: Math.round(seconds * 1000) / 1000,
-    ordersPerSecond: Math.round((board.total / Math.max(seconds, 0.001)) * 10) / 10,
+    ordersPerSecond: Math.round((placedHere / Math.max(seconds, 0.001)) * 10) / 10,
   };
   await writeSummary(options.summary, summary);
   const lines = [`${orders} orders, ${ended} of them ended:`, ...countLines(phases)];

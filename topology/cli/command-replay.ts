@@ -16,6 +16,7 @@ import {
   decimalIn,
   httpUrl,
   integerIn,
+  logLevel,
   portNumber,
   seedNumber,
 } from './parse-options.ts';
@@ -72,7 +73,7 @@ export function addReplay(program: Command, onExit: (code: ExitCode) => void): v
       'silence after which a killed run counts as dead on Kafka',
       integerIn(1_000, 900_000),
     )
-    .option('--log-level <level>', 'error, warn, info, debug or silent', 'warn')
+    .option('--log-level <level>', 'error, warn, info, debug or silent', logLevel, 'error')
     .action(async (options: ReplayArguments) => onExit(await replay(options)));
 }
 

@@ -1,5 +1,6 @@
 /** Values of command-line options: each is checked where it is given, and refused by its name and bounds. */
 import { InvalidArgumentError } from 'commander';
+import type { LogLevel } from '#streams';
 
 function numberIn(text: string, min: number, max: number, what: string): number {
   const value = text.trim() === '' ? Number.NaN : Number(text);
@@ -41,3 +42,10 @@ export function httpUrl(text: string): string {
 
 export const portNumber = integerIn(0, 65_535);
 export const seedNumber = integerIn(0, 4_294_967_295);
+
+const logLevels: readonly string[] = ['error', 'warn', 'info', 'debug', 'silent'] satisfies LogLevel[];
+
+export function logLevel(text: string): LogLevel {
+  if (logLevels.includes(text)) return text as LogLevel;
+  throw new InvalidArgumentError(`It is one of ${logLevels.join(', ')}.`);
+}

@@ -7,8 +7,6 @@ import {
   type Telemetry,
 } from '#streams';
 
-export const logLevels = ['error', 'warn', 'info', 'debug', 'silent'] as const satisfies readonly LogLevel[];
-
 export interface CommandTelemetry extends Telemetry {
   readonly metrics: PrometheusMetrics;
 }

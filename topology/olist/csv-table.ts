@@ -5,7 +5,7 @@
  * Every complaint names the file, the line and the column. It never guesses: a value that does not fit its
  * column is a problem, not a zero.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
@@ -40,10 +40,20 @@ async function readFirst(folder: string, names: readonly string[]): Promise<{ fi
       });
     }
   }
+  if (!(await isFolder(folder))) {
+    throw new StreamsError('INPUT_MISSING', 'there is no such folder', { context: { folder } });
+  }
   throw new StreamsError('INPUT_MISSING', `the Olist folder has no table ${names[0]}`, {
     context: { folder },
     hint: `looked for ${names.join(', ')}`,
   });
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 /** A row that can be asked for typed values; what does not fit is added to the table's problems. */
