@@ -87,6 +87,8 @@ export class Work {
   readonly #timeline: TimelineEntry[] = [];
   readonly #incidents: IncidentRaised[] = [];
   readonly #deadLetters: DeadLetter[] = [];
+  /** Our own copy of `state.sent`, once something was added. */
+  #sent: Record<string, number> | undefined;
   /** Time of the input at hand: an event's own, a timer's due time. */
   #inputMs = 0;
 
@@ -180,10 +182,17 @@ export class Work {
   ): void {
     const { tenantId, orderId } = this.state;
     const attempt = this.attempts(step, subject, generation) + 1;
-    this.state.sent = { ...this.state.sent, [`${step}|${subject}|${generation}`]: attempt };
+    this.#markSent(`${step}|${subject}|${generation}`, attempt);
     const commandId = commandIdOf(tenantId, orderId, step, subject, generation);
     const record = build({ commandId, orderId, tenantId, generation });
     this.#commands.push({ record, attempt, step, subject });
+  }
+
+  /** Copies the record of what was sent once per decision: it is the state's longest, and most events add several. */
+  #markSent(key: string, attempt: number): void {
+    this.#sent ??= { ...this.state.sent };
+    this.#sent[key] = attempt;
+    this.state.sent = this.#sent;
   }
 
   /** Starts or moves a timer, unless the profile has switched its kind off. `atMs`: a date in the order to count from. */
@@ -221,7 +230,7 @@ export class Work {
   /** Something that a person must decide. Once per type and subject: repeats say nothing new. */
   incident(incidentType: string, subject: string, detail: string): void {
     if (this.raised(incidentType, subject)) return;
-    this.state.sent = { ...this.state.sent, [`incident|${incidentType}|${subject}`]: 1 };
+    this.#markSent(`incident|${incidentType}|${subject}`, 1);
     const { tenantId, orderId } = this.state;
     const incidentId = stableId([tenantId, orderId, 'incident', incidentType, subject]);
     this.#incidents.push({
