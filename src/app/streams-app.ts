@@ -44,9 +44,13 @@ export interface StreamsSettings {
   readonly commitRecordsMax?: number;
   /** Default one hour. */
   readonly timestampAheadMsMax?: number;
+  /** What a stop may take before it is given up and the instance counts as crashed. Default 10 s. */
+  readonly shutdownMsMax?: number;
   /** Replication factor of internal topics comes from the broker's default. More topic settings for all of them: */
   readonly internalTopicConfig?: Readonly<Record<string, string>>;
 }
+
+const defaultShutdownMsMax = 10_000;
 
 export interface StreamsAppOptions {
   readonly topology: Topology;
@@ -146,11 +150,24 @@ export class StreamsApp {
     );
   }
 
-  /** Commits, leaves the group, closes the stores. Idempotent. */
+  /**
+   * Commits, leaves the group, closes the stores. Idempotent. After `shutdownMsMax` it resolves in any case
+   * and logs SHUTDOWN_TIMEOUT: nothing committed is lost, but stores may be open until the process ends.
+   */
   async stop(): Promise<void> {
     if (this.#state === 'REBALANCING' || this.#state === 'RUNNING') this.#state = 'PENDING_SHUTDOWN';
     this.#thread?.requestStop();
-    await this.#running;
+    if (this.#running === undefined) return;
+    const ended = new AbortController();
+    const shutdownMsMax = this.#options.settings.shutdownMsMax ?? defaultShutdownMsMax;
+    await Promise.race([
+      this.#running.finally(() => ended.abort()),
+      this.#clock.sleep(shutdownMsMax, ended.signal).then(() => {
+        if (ended.signal.aborted) return;
+        const { log } = this.#telemetry;
+        log.error('the instance did not stop in time: it ends as by a crash', { code: 'SHUTDOWN_TIMEOUT' });
+      }),
+    ]);
     if (this.#state === 'PENDING_SHUTDOWN') this.#state = 'NOT_RUNNING';
   }
 
@@ -263,6 +280,8 @@ export class StreamsApp {
         bufferedRecordsMax: 20_000,
         cacheEntriesMax: settings.cacheEntriesMax ?? 10_000,
         timestampAheadMsMax: settings.timestampAheadMsMax ?? 3_600_000,
+        recommitMs: 3_600_000,
+        shutdownMsMax: settings.shutdownMsMax ?? defaultShutdownMsMax,
       },
     });
   }

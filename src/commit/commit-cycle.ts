@@ -14,7 +14,7 @@
  */
 import { assert } from '../base/assert.ts';
 import type { Clock } from '../base/clock-port.ts';
-import { asStreamsError, type StreamsError } from '../base/errors.ts';
+import { asStreamsError, StreamsError } from '../base/errors.ts';
 import type { TopicPartition } from '../base/record.ts';
 import type { Broker, GroupMember, Producer } from '../broker/broker-port.ts';
 import type { SealedTask, StreamTask } from '../task/stream-task.ts';
@@ -102,7 +102,14 @@ export class CommitCycle {
     this.counters.commits++;
     const positions = await this.#provenPositions(tasks.map(({ task }) => task));
     // 4 store
-    for (const { task, sealed } of tasks) await task.storeSealed(sealed, positions.get(task.id) ?? new Map());
+    for (const { task, sealed } of tasks) {
+      try {
+        await task.storeSealed(sealed, positions.get(task.id) ?? new Map());
+      } catch (error) {
+        const { code, kind, message } = asStreamsError(error, 'STORE_IO_FAILED');
+        throw new StreamsError(code, message, { context: { taskId: task.id }, cause: error, kind });
+      }
+    }
   }
 
   /**

@@ -15,7 +15,7 @@
 
 import type { Write } from '../base/backend-port.ts';
 import { fromMapKey, mapKey } from '../base/bytes.ts';
-import { asStreamsError, StreamsError } from '../base/errors.ts';
+import { StreamsError } from '../base/errors.ts';
 import { partitionKey, type TopicPartition } from '../base/record.ts';
 import type { Logger } from '../base/telemetry-port.ts';
 import type { Broker, Consumer } from '../broker/broker-port.ts';
@@ -165,9 +165,4 @@ async function replayAll(
     await options.state.applyChangelog(replay.store, [], meta);
   }
   return true;
-}
-
-/** Errors of the broker while restoring are worth another try; those of the store are not. */
-export function isWorthRetrying(error: unknown): boolean {
-  return asStreamsError(error, 'INVARIANT_BROKEN').kind === 'retriable';
 }

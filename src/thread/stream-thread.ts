@@ -12,7 +12,7 @@
 import { must } from '../base/assert.ts';
 import type { OpenBackend } from '../base/backend-port.ts';
 import type { Clock } from '../base/clock-port.ts';
-import { asStreamsError, StreamsError } from '../base/errors.ts';
+import { asStreamsError, type ErrorCode, StreamsError } from '../base/errors.ts';
 import { parsePartitionKey, partitionKey, type TopicPartition } from '../base/record.ts';
 import type { Logger } from '../base/telemetry-port.ts';
 import type { Broker, Consumer, GroupEvent, GroupMember, RecordBatch } from '../broker/broker-port.ts';
@@ -37,6 +37,10 @@ export interface ThreadSettings {
   readonly bufferedRecordsMax: number;
   readonly cacheEntriesMax: number;
   readonly timestampAheadMsMax: number;
+  /** Unchanged offsets are committed again after so long, or the broker forgets them. */
+  readonly recommitMs: number;
+  /** What closing may take when the loop has failed. */
+  readonly shutdownMsMax: number;
 }
 
 export interface ThreadOptions {
@@ -58,8 +62,11 @@ interface RunningTask {
   /** Batches whose schemas are still to be fetched: nothing is processed before they are here. */
   unprepared: RecordBatch[];
   retryPrepareAtMs: number;
-  /** Input ends fetched for wall-clock timers that are due. */
-  wall: { readonly atMs: number; readonly ends: readonly number[] } | undefined;
+  /** Input ends fetched, or being fetched, for wall-clock timers that are due. */
+  wall: { readonly atMs: number; ends: readonly number[] | undefined } | undefined;
+  retryWallAtMs: number;
+  /** Monotonic; when its offsets were last given to a commit. */
+  committedMs: number;
 }
 
 interface Restoring {
@@ -72,6 +79,7 @@ const roundRecordsMax = 1_000;
 /** Restores at once: each may hold a client of its own. */
 const restoresMax = 4;
 const recoverBackoffMsMax = 5_000;
+const retryMs = 200;
 
 export class StreamThread {
   readonly commitCycle: CommitCycle;
@@ -86,8 +94,11 @@ export class StreamThread {
   #commit: Promise<void> | undefined;
   #commitError: StreamsError | undefined;
   #commitDueMs = 0;
-  #failure: StreamsError | undefined;
-  #stopping = false;
+  readonly #stop = new AbortController();
+  /** Monotonic; the pause after a failure, during which the loop goes on and the membership lives. */
+  #restoreNotBeforeMs = 0;
+  /** Tasks whose local state is proven damaged. */
+  readonly #damaged = new Set<string>();
   #failuresInRow = 0;
   #joined = false;
 
@@ -119,17 +130,18 @@ export class StreamThread {
   }
 
   requestStop(): void {
-    this.#stopping = true;
+    this.#stop.abort();
+    for (const restoring of this.#restoring.values()) restoring.abandoned = true;
   }
 
   /** Runs until asked to stop; resolves after a clean close. Errors: of kind `user` or `fatal`, after closing. */
   async run(): Promise<void> {
     try {
-      await this.open();
-      while (!this.#stopping) await this.step();
+      await this.#openPatiently();
+      while (!this.#stop.signal.aborted) await this.step();
       await this.#finalCommit();
     } finally {
-      await this.#close();
+      await this.#closeInTime();
     }
   }
 
@@ -137,8 +149,11 @@ export class StreamThread {
     const { broker, plan, settings } = this.#options;
     // Before any offset or changelog is read: ends an open transaction of our own predecessor.
     await this.commitCycle.open();
-    this.#consumer = await broker.openConsumer({ isolation: 'read_committed', clientId: settings.clientId });
-    this.#member = await broker.joinGroup({
+    this.#consumer ??= await broker.openConsumer({
+      isolation: 'read_committed',
+      clientId: settings.clientId,
+    });
+    this.#member ??= await broker.joinGroup({
       groupId: plan.applicationId,
       topic: plan.tokenTopic,
       sessionTimeoutMs: settings.sessionTimeoutMs,
@@ -146,20 +161,61 @@ export class StreamThread {
     });
   }
 
-  /** One turn. Errors: of kind `user` or `fatal` only; the rest is dealt with here. */
+  async #openPatiently(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        return await this.open();
+      } catch (error) {
+        const failure = asStreamsError(error, 'BROKER_REQUEST_FAILED');
+        if (failure.kind !== 'retriable') throw failure;
+        this.#options.log.warn('the broker cannot be reached yet', { code: failure.code }, failure);
+        await this.#options.clock.sleep(retryMs, this.#stop.signal);
+      }
+    }
+  }
+
+  /** One turn. Errors: those that end the instance (`endsTheInstance`); the rest is dealt with here. */
   async step(): Promise<void> {
-    if (this.#failure !== undefined) throw this.#failure;
-    for (const event of await this.#memberOrThrow().poll(0)) await this.#onGroupEvent(event);
-    for (let ended = this.#restored.shift(); ended !== undefined; ended = this.#restored.shift())
-      await ended();
-    if (this.#commitError !== undefined) await this.#recover(this.#commitError);
-    if (await this.#haveProducer()) this.#startRestores();
-    await this.#pollRecords();
-    let processed = 0;
-    for (const running of this.#running.values()) processed += await this.#work(running);
-    if (processed > 0) this.#failuresInRow = 0;
-    this.#commitIfDue();
+    for (const event of await this.#groupEvents()) await this.#onGroupEvent(event);
+    try {
+      await this.#turn();
+    } catch (error) {
+      await this.#recover(asStreamsError(error, 'INVARIANT_BROKEN'));
+    }
     await this.#options.clock.yield();
+  }
+
+  async #turn(): Promise<void> {
+    const { clock, settings } = this.#options;
+    await this.#beginRestored();
+    if (this.#commitError !== undefined) await this.#recover(this.#commitError);
+    if (clock.monotonicMs() >= this.#restoreNotBeforeMs && (await this.#haveProducer()))
+      this.#startRestores();
+    if (this.#commit !== undefined && this.#openCount() >= 2 * settings.commitRecordsMax) {
+      // A commit that hangs must not fill the memory with what waits for the next one.
+      await Promise.race([this.#commit, clock.sleep(settings.pollMs, this.#stop.signal)]);
+      return;
+    }
+    await this.#pollRecords();
+    for (const running of this.#running.values()) await this.#work(running);
+    this.#commitIfDue();
+  }
+
+  async #groupEvents(): Promise<GroupEvent[]> {
+    try {
+      return await this.#memberOrThrow().poll(0);
+    } catch (error) {
+      const failure = asStreamsError(error, 'BROKER_REQUEST_FAILED');
+      if (failure.kind !== 'retriable') throw failure;
+      this.#options.log.warn('the group does not answer', { code: failure.code }, failure);
+      return [];
+    }
+  }
+
+  #openCount(): number {
+    let open = 0;
+    for (const { task } of this.#running.values()) open += task.openCount;
+    return open;
   }
 
   readonly #position = (input: TopicPartition): number =>
@@ -174,19 +230,29 @@ export class StreamThread {
       queued += task.queued;
       if (unprepared.length === 0 && task.queued > 0) idle = false;
     }
-    if (queued >= settings.bufferedRecordsMax) return;
+    if (queued >= settings.bufferedRecordsMax) {
+      // Full of records that wait for their schemas: nothing to do, and no reason to spin.
+      if (idle) await clock.sleep(settings.pollMs, this.#stop.signal);
+      return;
+    }
     const untilCommit =
       this.#commit === undefined ? this.#commitDueMs - clock.monotonicMs() : settings.pollMs;
-    const dirty = [...this.#running.values()].some(({ task }) => task.openCount > 0);
+    const dirty = this.#openCount() > 0;
     const waitMs = idle ? Math.max(0, Math.min(settings.pollMs, dirty ? untilCommit : settings.pollMs)) : 0;
+    // Restores and fetched ends come in beside the poll: look after them often.
+    const inFlight = this.#restoring.size > 0 || [...this.#running.values()].some(({ wall }) => wall);
     let batches: RecordBatch[];
     try {
       batches = await consumer.poll({
         recordsMax: settings.pollRecordsMax,
-        waitMs: this.#restoring.size > 0 ? Math.min(waitMs, 10) : waitMs,
+        waitMs: inFlight ? Math.min(waitMs, 10) : waitMs,
       });
     } catch (error) {
-      await this.#recover(asStreamsError(error, 'BROKER_REQUEST_FAILED'));
+      const failure = asStreamsError(error, 'BROKER_REQUEST_FAILED');
+      if (failure.kind !== 'retriable') throw failure;
+      // The positions stand: to poll again is all there is to do.
+      this.#options.log.warn('the inputs cannot be read now', { code: failure.code }, failure);
+      await clock.sleep(settings.pollMs, this.#stop.signal);
       return;
     }
     for (const batch of batches) {
@@ -198,17 +264,21 @@ export class StreamThread {
     }
   }
 
-  /** Processes what is queued for a task and fires what is due; returns the number of records and timers. */
-  async #work(running: RunningTask): Promise<number> {
+  /** Processes what is queued for a task and fires what is due. */
+  async #work(running: RunningTask): Promise<void> {
     const { clock } = this.#options;
-    if (!(await this.#prepare(running))) return 0;
     const { task } = running;
-    let done = await task.processRound(roundRecordsMax);
-    done += await task.fireEventTimers();
-    await task.punctuateWallClock(clock.nowMs());
-    done += await this.#fireWallTimers(running);
+    try {
+      if (!(await this.#prepare(running))) return;
+      await task.processRound(roundRecordsMax);
+      await task.fireEventTimers();
+      await task.punctuateWallClock(clock.nowMs());
+      await this.#fireWallTimers(running);
+    } catch (error) {
+      if (error instanceof StreamsError && error.code === 'STORE_CORRUPTED') this.#damaged.add(task.id);
+      throw error;
+    }
     if (task.takeCommitRequest()) this.#commitDueMs = 0;
-    return done;
   }
 
   async #prepare(running: RunningTask): Promise<boolean> {
@@ -234,45 +304,66 @@ export class StreamThread {
    * A wall-clock timer that is due at t fires only after the inputs have been read up to ends fetched at or
    * after t: otherwise an outage would cancel orders whose payment waits in the topic.
    */
-  async #fireWallTimers(running: RunningTask): Promise<number> {
+  async #fireWallTimers(running: RunningTask): Promise<void> {
     const { task } = running;
-    const nowMs = this.#options.clock.nowMs();
-    if (running.wall === undefined) {
-      if (!task.hasDueWallTimers(nowMs)) return 0;
-      try {
-        // The uncommitted end: a record whose transaction is still ending is one that was there at t.
-        const ends = await this.#options.broker.admin.endOffsets(task.plan.inputs, 'read_uncommitted');
-        running.wall = { atMs: nowMs, ends };
-      } catch {
-        return 0;
-      }
-    }
-    const { atMs, ends } = running.wall;
+    if (running.wall === undefined) this.#fetchWallEnds(running);
+    const { atMs, ends } = running.wall ?? {};
+    if (atMs === undefined || ends === undefined) return;
     const read = task.plan.inputs.every(
       (input, index) => task.nextOffset(input, this.#position) >= (ends[index] as number),
     );
-    if (!read) return 0;
+    if (!read) return;
     running.wall = undefined;
-    return task.fireWallTimers(atMs);
+    await task.fireWallTimers(atMs);
+  }
+
+  /** Beside the loop: a broker that is away must not stop it. */
+  #fetchWallEnds(running: RunningTask): void {
+    const { clock, broker } = this.#options;
+    const atMs = clock.nowMs();
+    if (clock.monotonicMs() < running.retryWallAtMs || !running.task.hasDueWallTimers(atMs)) return;
+    const wall: NonNullable<RunningTask['wall']> = { atMs, ends: undefined };
+    running.wall = wall;
+    // The uncommitted end: a record whose transaction is still ending is one that was there at t.
+    broker.admin.endOffsets(running.task.plan.inputs, 'read_uncommitted').then(
+      (ends) => {
+        wall.ends = ends;
+      },
+      () => {
+        running.wall = undefined;
+        running.retryWallAtMs = clock.monotonicMs() + retryMs;
+      },
+    );
   }
 
   #commitIfDue(): void {
     // After a failure the sealed generation is still there, unstored: `step` recovers first.
     if (this.#commit !== undefined || this.#commitError !== undefined || this.#running.size === 0) return;
     const { clock, settings } = this.#options;
-    const running = [...this.#running.values()];
-    const open = running.reduce((sum, { task }) => sum + task.openCount, 0);
-    if (clock.monotonicMs() < this.#commitDueMs && open < settings.commitRecordsMax) return;
-    const dirty = running.map(({ task }) => task).filter((task) => task.isDirty(this.#position));
-    this.#commitDueMs = clock.monotonicMs() + settings.commitIntervalMs;
-    if (dirty.length > 0) this.#startCommit(dirty);
+    const nowMs = clock.monotonicMs();
+    if (nowMs < this.#commitDueMs && this.#openCount() < settings.commitRecordsMax) return;
+    const due = [...this.#running.values()].filter(
+      ({ task, committedMs }) => task.isDirty(this.#position) || nowMs - committedMs >= settings.recommitMs,
+    );
+    this.#commitDueMs = nowMs + settings.commitIntervalMs;
+    if (due.length > 0) this.#startCommit(due.map(({ task }) => task));
   }
 
   #startCommit(tasks: readonly StreamTask[]): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const { id } of tasks) {
+      const running = this.#running.get(id);
+      if (running !== undefined) running.committedMs = nowMs;
+    }
     this.#commit = this.commitCycle
       .commit(tasks, this.#memberOrThrow(), this.#position)
+      .then(() => {
+        this.#failuresInRow = 0;
+      })
       .catch((error: unknown) => {
         this.#commitError = asStreamsError(error, 'BROKER_REQUEST_FAILED');
+        const { code, context } = this.#commitError;
+        if (code === 'STORE_CORRUPTED' && context.taskId !== undefined) this.#damaged.add(context.taskId);
       })
       .finally(() => {
         this.#commit = undefined;
@@ -283,9 +374,10 @@ export class StreamThread {
   async #recover(error: StreamsError): Promise<void> {
     const { clock, log } = this.#options;
     await this.#commit;
+    for (const each of [error, this.#commitError]) {
+      if (each !== undefined && endsTheInstance(each)) throw each;
+    }
     this.#commitError = undefined;
-    if (error.kind === 'fatal' && error.code === 'INVARIANT_BROKEN') throw error;
-    if (error.kind === 'user') throw error;
     this.#failuresInRow++;
     const backoffMs = Math.min(recoverBackoffMsMax, 50 * 2 ** Math.min(this.#failuresInRow, 10));
     log.warn(
@@ -296,7 +388,8 @@ export class StreamThread {
     const plans = [...this.#running.values()].map(({ task }) => task.plan);
     for (const plan of plans) await this.#dropTask(plan.taskId);
     this.#waiting.push(...plans);
-    await clock.sleep(backoffMs);
+    // Without sleeping: the membership is polled on, and a stop is heard.
+    this.#restoreNotBeforeMs = clock.monotonicMs() + backoffMs;
   }
 
   /**
@@ -310,9 +403,9 @@ export class StreamThread {
       return true;
     } catch (error) {
       const failure = asStreamsError(error, 'BROKER_REQUEST_FAILED');
-      if (failure.kind === 'user') throw failure;
+      if (endsTheInstance(failure)) throw failure;
       this.#options.log.warn('the producer is initialised again', { code: failure.code }, failure);
-      await this.#options.clock.sleep(200);
+      this.#restoreNotBeforeMs = this.#options.clock.monotonicMs() + retryMs;
       return false;
     }
   }
@@ -351,8 +444,7 @@ export class StreamThread {
     if (restoring !== undefined) {
       restoring.abandoned = true;
       await restoring.done;
-      for (let ended = this.#restored.shift(); ended !== undefined; ended = this.#restored.shift())
-        await ended();
+      await this.#beginRestored();
     }
     const running = this.#running.get(taskId);
     if (running === undefined) return;
@@ -361,7 +453,16 @@ export class StreamThread {
       this.#taskOfPartition.delete(partitionKey(topic, partition));
     await must(this.#consumer, 'the thread is not open').unassign(running.task.plan.inputs);
     running.task.discard();
-    await running.task.close();
+    try {
+      await running.task.close();
+    } catch (error) {
+      this.#options.log.warn('closing a task failed', { taskId }, error);
+    }
+  }
+
+  async #beginRestored(): Promise<void> {
+    for (let ended = this.#restored.shift(); ended !== undefined; ended = this.#restored.shift())
+      await ended();
   }
 
   #startRestores(): void {
@@ -371,27 +472,29 @@ export class StreamThread {
       const progress: RestoreProgress = { taskId: plan.taskId, restored: 0, remaining: 0 };
       const restoring: Restoring = { progress, abandoned: false, done: Promise.resolve() };
       this.#restoring.set(plan.taskId, restoring);
-      restoring.done = this.#restore(plan, restoring).then(
-        (begin) => {
+      restoring.done = this.#restore(plan, restoring)
+        .catch((error: unknown) => () => Promise.reject(error))
+        .then((begin) => {
           this.#restored.push(async () => {
             this.#restoring.delete(plan.taskId);
-            await begin();
+            try {
+              await begin();
+            } catch (error) {
+              this.#restoreFailed(plan, restoring, asStreamsError(error, 'INVARIANT_BROKEN'));
+            }
           });
-        },
-        (error: unknown) => {
-          this.#restored.push(async () => {
-            this.#restoring.delete(plan.taskId);
-            const failure = asStreamsError(error, 'INVARIANT_BROKEN');
-            if (failure.kind !== 'retriable' && failure.kind !== 'abort' && failure.kind !== 'fenced')
-              throw failure;
-            if (restoring.abandoned) return;
-            this.#options.log.warn('restore is tried again', { taskId: plan.taskId }, failure);
-            await this.#options.clock.sleep(200);
-            this.#waiting.push(plan);
-          });
-        },
-      );
+        });
     }
+  }
+
+  #restoreFailed(plan: TaskPlan, restoring: Restoring, failure: StreamsError): void {
+    const { log, clock } = this.#options;
+    if (failure.code === 'STORE_CORRUPTED') this.#damaged.add(plan.taskId);
+    if (!restoring.abandoned && endsTheInstance(failure)) throw failure;
+    log.warn('a restore failed', { taskId: plan.taskId, code: failure.code }, failure);
+    if (restoring.abandoned) return;
+    this.#waiting.push(plan);
+    this.#restoreNotBeforeMs = clock.monotonicMs() + retryMs;
   }
 
   /** Restores and returns what makes the task run; called by the loop, when nothing else is under way. */
@@ -399,6 +502,10 @@ export class StreamThread {
     const { broker, log, openTaskBackend, destroyTaskBackend, settings } = this.#options;
     const began = this.#options.clock.monotonicMs();
     for (;;) {
+      if (this.#damaged.delete(plan.taskId)) {
+        log.warn('local state is rebuilt from the changelog', { taskId: plan.taskId, reason: 'damaged' });
+        await destroyTaskBackend(plan.taskId);
+      }
       const state = new TaskState(
         await openTaskBackend(plan.taskId),
         plan.stores.map(({ spec }) => spec.name),
@@ -457,9 +564,21 @@ export class StreamThread {
       failurePolicy,
       timestampAheadMsMax: settings.timestampAheadMsMax,
     });
-    await task.begin(committed);
+    try {
+      await task.begin(committed);
+    } catch (error) {
+      await state.close();
+      throw error;
+    }
     const offsetOf = new Map(committed.map(({ topic, offset }) => [topic, offset]));
-    const running: RunningTask = { task, unprepared: [], retryPrepareAtMs: 0, wall: undefined };
+    const running: RunningTask = {
+      task,
+      unprepared: [],
+      retryPrepareAtMs: 0,
+      wall: undefined,
+      retryWallAtMs: 0,
+      committedMs: clock.monotonicMs(),
+    };
     this.#running.set(plan.taskId, running);
     for (const { topic, partition } of plan.inputs)
       this.#taskOfPartition.set(partitionKey(topic, partition), running);
@@ -471,13 +590,28 @@ export class StreamThread {
 
   async #finalCommit(): Promise<void> {
     await this.#commit;
-    if (this.#commitError !== undefined) return;
     const tasks = [...this.#running.values()].map(({ task }) => task);
-    if (tasks.length === 0) return;
-    // With the positions read anew, so that the next start replays nothing.
-    this.commitCycle.refreshPositions();
-    this.#startCommit(tasks);
-    await this.#commit;
+    if (this.#commitError === undefined && tasks.length > 0) {
+      // With the positions read anew, so that the next start replays nothing.
+      this.commitCycle.refreshPositions();
+      this.#startCommit(tasks);
+      await this.#commit;
+    }
+    const failure: StreamsError | undefined = this.#commitError;
+    if (failure !== undefined)
+      this.#options.log.warn('the last commit failed; its work will be done again', {}, failure);
+  }
+
+  /** A broker that is away must not keep a failed instance from saying so. */
+  async #closeInTime(): Promise<void> {
+    const { clock, settings, log } = this.#options;
+    const closed = new AbortController();
+    await Promise.race([
+      this.#close().finally(() => closed.abort()),
+      clock.sleep(settings.shutdownMsMax, closed.signal).then(() => {
+        if (!closed.signal.aborted) log.error('closing took too long', { code: 'SHUTDOWN_TIMEOUT' });
+      }),
+    ]);
   }
 
   async #close(): Promise<void> {
@@ -512,7 +646,18 @@ export class StreamThread {
   }
 }
 
-/** Only these end an instance; everything else is recovered from. */
-export function endsTheInstance(error: unknown): error is StreamsError {
-  return error instanceof StreamsError && (error.kind === 'user' || error.kind === 'fatal');
+/** Errors of kind `fatal` that say something about the client or the broker: a new client may do. */
+const fatalForTheClient: ReadonlySet<ErrorCode> = new Set([
+  'BROKER_REQUEST_FAILED',
+  'OFFSET_OUT_OF_RANGE',
+  'TRANSACTION_STATE_INVALID',
+]);
+
+/**
+ * Only these end an instance; everything else is recovered from. `poison` that comes as far as the loop was
+ * either decided by the failure policy (`stop`) or would fail every commit from now on.
+ */
+export function endsTheInstance(error: StreamsError): boolean {
+  if (error.kind === 'user' || error.kind === 'poison') return true;
+  return error.kind === 'fatal' && !fatalForTheClient.has(error.code);
 }
