@@ -49,13 +49,12 @@ function showBanner() {
   banner.hidden = connected && !silent;
   document.body.classList.toggle('stale', !banner.hidden);
   if (banner.hidden) return;
-  const shown = lastAsOf === undefined ? '' : ` What you see is as of ${clockTime(lastAsOf)}.`;
-  setText(
-    banner,
-    connected
-      ? `The instance is silent.${shown}`
-      : `No connection to the instance.${shown} Connecting again …`,
-  );
+  setText(banner, bannerText(lastAsOf === undefined ? '' : ` What you see is as of ${clockTime(lastAsOf)}.`));
+}
+
+function bannerText(shown) {
+  if (!connected) return `No connection to the instance.${shown} Connecting again …`;
+  return lastAsOf === undefined ? 'The instance is starting.' : `The instance is silent.${shown}`;
 }
 
 function startSearch() {

@@ -79,6 +79,20 @@ export function dateTime(ms) {
   return typeof ms === 'number' ? dayAndClock.format(ms) : '–';
 }
 
+const precise = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+
+export function preciseTime(ms) {
+  return precise.format(ms);
+}
+
+/** The time between two moments of one order; with a minus when its clocks disagree. */
+export function gap(ms) {
+  const sign = ms < 0 ? '−' : '+';
+  const size = Math.abs(ms);
+if (size < 1000) return `${sign}${whole.format(size)} ms`;
+  return size < 10_000 ? `${sign}${tenth.format(size / 1000)} s` : `${sign}${span(size / 1000)}`;
+}
+
 /** How long ago, seen from the instance's own clock; a date when it is more than a day. */
 export function ago(ms, asOfMs) {
   const seconds = Math.round((asOfMs - ms) / 1000);

@@ -3,7 +3,7 @@
  * whenever a new overview says that something changed, as long as it is open.
  */
 import { byId, h, pill } from './dom.js';
-import { count, dateTime, mainPhases, money, toneOf, words } from './format.js';
+import { count, dateTime, gap, mainPhases, money, preciseTime, toneOf, words } from './format.js';
 
 const sheet = () => byId('order');
 let shownId;
@@ -197,15 +197,27 @@ function moneyPart(order, currency) {
   );
 }
 
+/** Where a line's units are. `shipped` stays after delivery, so what is on its way is the difference. */
+function quantitiesOf(line) {
+  const of = (name) => line[name] ?? 0;
+  const quantities = [
+    ['delivered', of('delivered') - of('returned')],
+    ['on the way', of('shipped') - of('delivered') - of('lost')],
+    ['reserved', of('reserved')],
+    ['backordered', of('backordered')],
+    ['returned', of('returned')],
+    ['lost', of('lost')],
+    ['cancelled', of('cancelled')],
+  ];
+  return quantities.filter(([, n]) => n > 0);
+}
+
 function linePart(line, currency) {
-  const parts = ['delivered', 'shipped', 'reserved', 'backordered', 'cancelled', 'returned', 'lost'].filter(
-    (name) => line[name] > 0,
-  );
-  const total = parts.reduce((sum, name) => sum + line[name], 0);
+  const quantities = quantitiesOf(line);
   const bar = h('div', { class: 'bar', 'aria-hidden': 'true' });
-  for (const name of parts) {
+  for (const [name, n] of quantities) {
     const piece = h('i', { 'data-part': name });
-    piece.style.setProperty('flex-grow', String(line[name] / Math.max(1, total)));
+    piece.style.setProperty('flex-grow', String(n));
     bar.append(piece);
   }
   return h(
@@ -221,7 +233,7 @@ function linePart(line, currency) {
     h(
       'p',
       { class: 'note' },
-      [`${count(line.ordered ?? 0)} ordered`, ...parts.map((name) => `${count(line[name])} ${name}`)].join(
+      [`${count(line.ordered ?? 0)} ordered`, ...quantities.map(([name, n]) => `${count(n)} ${name}`)].join(
         ' · ',
       ),
       line.sellerId ? ` · seller ${line.sellerId}` : '',
@@ -280,11 +292,12 @@ function timelinePart(timeline) {
     h(
       'ol',
       { class: 'timeline' },
-      ...timeline.map((entry) =>
+      ...timeline.map((entry, i) =>
         h(
           'li',
           { 'data-kind': entry.kind, 'data-quiet': /^(dup|stale)/.test(entry.row ?? '') },
-          h('time', { datetime: new Date(entry.at).toISOString() }, dateTime(entry.at)),
+          h('time', { datetime: new Date(entry.at).toISOString() }, preciseTime(entry.at)),
+          i > 0 && h('span', { class: 'gap' }, gap(entry.at - timeline[i - 1].at)),
           h(
             'div',
             { class: 'row' },

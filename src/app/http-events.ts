@@ -10,8 +10,8 @@ import type { Clock } from '../base/clock-port.ts';
 import type { Logger } from '../base/telemetry-port.ts';
 
 export interface EventHubOptions {
-  /** The data of one event, as JSON text on one line. */
-  readonly read: () => Promise<string>;
+  /** The data of one event, as JSON text on one line; undefined while there is none. */
+  readonly read: () => Promise<string | undefined>;
   readonly everyMs: number;
   readonly listenersMax: number;
   readonly clock: Clock;
@@ -73,14 +73,16 @@ export class EventHub {
   }
 
   async #round(): Promise<void> {
-    let event: string;
+    // A comment keeps the connection and proxies alive; the page shows the age of what it has.
+    let event = ': no data\n\n';
     try {
-      event = `event: overview\ndata: ${await this.#options.read()}\n\n`;
-      this.#last = event;
+      const data = await this.#options.read();
+      if (data !== undefined) {
+        event = `event: overview\ndata: ${data}\n\n`;
+        this.#last = event;
+      }
     } catch (error) {
       this.#options.log.warn('the overview could not be read', {}, error);
-      // A comment keeps the connection and proxies alive; the page shows the age of what it has.
-      event = ': no data\n\n';
     }
     for (const response of this.#listeners) if (!response.writableNeedDrain) response.write(event);
   }

@@ -109,7 +109,10 @@ function eventHub(options: HttpServerOptions): EventHub | undefined {
   const overview = options.routes.find((route) => route.method === 'GET' && route.path === OVERVIEW);
   if (overview === undefined) return undefined;
   return new EventHub({
-    read: async () => toJson(await overview.handler({}, {})),
+    read: async () => {
+      const found = await overview.handler({}, {});
+      return found === undefined || found === null ? undefined : toJson(found);
+    },
     everyMs: options.eventsEveryMs ?? 1000,
     listenersMax: options.listenersMax ?? 100,
     clock: options.clock ?? wallClock,

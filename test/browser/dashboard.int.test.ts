@@ -151,7 +151,9 @@ describe('The dashboard', () => {
     for (const part of [
       'SLA_BREACHED',
       'b1a2-garden-hose',
-      '2 shipped',
+      '2 ordered · 2 on the way',
+      '1 ordered · 1 delivered',
+      '+1 h 0 min',
       'R$101.40',
       'BR1029384756',
       'row 16',

@@ -89,7 +89,7 @@ function orderJson(orderId: string): object {
     refundedMinor: 0,
     lines: [
       line('1', 'b1a2-garden-hose', 4200, { ordered: 2, shipped: 2 }),
-      line('2', 'c99f-rain-barrel', 8000, { ordered: 1, delivered: 1 }),
+      line('2', 'c99f-rain-barrel', 8000, { ordered: 1, shipped: 1, delivered: 1 }),
     ],
     payments: [
       payment('p-1', 'credit_card', 'CAPTURED', 10_140),

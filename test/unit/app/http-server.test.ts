@@ -207,6 +207,22 @@ describe('startHttpServer', () => {
     listener.stop();
   });
 
+  it('sends no event while there is no overview yet', async () => {
+    const clock = new ManualClock();
+    let overview: object | undefined;
+    const server = await start({
+      clock,
+      routes: [{ method: 'GET', path: '/api/overview', handler: async () => overview }],
+    });
+    const listener = await listen(server);
+    await eventually(() => listener.text().includes(': no data'), { what: 'a comment' });
+    overview = { here: true };
+    clock.advance(1000);
+    await eventually(() => listener.text().includes('"here":true'), { what: 'an event' });
+    assert.doesNotMatch(listener.text(), /undefined/);
+    listener.stop();
+  });
+
   it('turns away listeners beyond its bound', async () => {
     const server = await start({
       listenersMax: 1,
