@@ -89,7 +89,7 @@ export function preciseTime(ms) {
 export function gap(ms) {
   const sign = ms < 0 ? '−' : '+';
   const size = Math.abs(ms);
-if (size < 1000) return `${sign}${whole.format(size)} ms`;
+  if (size < 1000) return `${sign}${whole.format(size)} ms`;
   return size < 10_000 ? `${sign}${tenth.format(size / 1000)} s` : `${sign}${span(size / 1000)}`;
 }
 
