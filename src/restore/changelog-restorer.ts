@@ -14,13 +14,14 @@
  */
 
 import type { Write } from '../base/backend-port.ts';
-import { fromMapKey, mapKey } from '../base/bytes.ts';
+import { fromMapKey, mapKey, readSortableInteger } from '../base/bytes.ts';
 import { StreamsError } from '../base/errors.ts';
 import { partitionKey, type TopicPartition } from '../base/record.ts';
 import type { Logger } from '../base/telemetry-port.ts';
 import type { Broker, Consumer } from '../broker/broker-port.ts';
 import type { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
+import { clockKey, inputClock } from '../task/timer-index.ts';
 
 /** How far one task is; `remaining` counts offsets, markers included. */
 export interface RestoreProgress {
@@ -75,19 +76,31 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
     }
   }
   const starts = await broker.admin.startOffsets(plan.inputs);
-  const known = await state.readMeta(plan.inputs.map(({ topic }) => `input/${topic}`));
+  const known = await Promise.all(
+    plan.inputs.map(({ topic }) => state.getCommitted(plan.taskStore, clockKey(inputClock(topic)))),
+  );
   const committed = plan.inputs.map(({ topic, partition }, index) => {
-    const applied = known[index] === undefined ? undefined : Number(known[index]);
+    const bytes = known[index];
+    const applied = bytes === undefined ? undefined : readSortableInteger(bytes);
     const offset = offsets[index];
     if (offset === undefined && applied !== undefined) {
-      // The broker may forget offsets of a group that is not subscribed to the topic; the store knows better.
+      // The broker may forget offsets of a group that is not subscribed to the topic; the changelog does not.
       options.log.warn('the group has no committed offset, the store does: going on from the store', {
         topic,
         partition,
         offset: applied,
       });
     }
-    return { topic, offset: Math.max(offset ?? applied ?? 0, starts[index] ?? 0) };
+    const next = offset ?? applied ?? 0;
+    const start = starts[index] ?? 0;
+    if (next > 0 && next < start)
+      options.log.error('records of an input are gone before they were read', {
+        topic,
+        partition,
+        next,
+        start,
+      });
+    return { topic, offset: Math.max(next, start) };
   });
   return { outcome: 'restored', committed };
 }

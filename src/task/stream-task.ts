@@ -25,7 +25,7 @@ import { ProcessorGraph } from './processor-graph.ts';
 import { type QueuedRecord, RecordQueue } from './record-queue.ts';
 import { recordBytes, recordBytesMax } from './record-size.ts';
 import type { TaskPlan } from './task-plan.ts';
-import { TimerIndex } from './timer-index.ts';
+import { inputClock, TimerIndex } from './timer-index.ts';
 import { StateMiss } from './typed-stores.ts';
 
 export interface TaskOptions {
@@ -234,6 +234,9 @@ export class StreamTask {
   seal(position: (input: TopicPartition) => number): SealedTask {
     if (this.#timers.clock('stream') !== this.#streamTimeMs && this.#streamTimeMs >= 0)
       this.#timers.setClock('stream', this.#streamTimeMs);
+    const offsets = this.plan.inputs.map((input) => ({ ...input, offset: this.nextOffset(input, position) }));
+    // Into the changelog too: the broker may forget the group's offsets, and a new disk knows none.
+    for (const { topic, offset } of offsets) this.#timers.setClock(inputClock(topic), offset);
     const outputs = this.#collector.seal();
     const changelogOf = new Map(this.plan.stores.map(({ spec, changelog }) => [spec.name, changelog]));
     const changelog: OutgoingRecord[] = [];
@@ -246,7 +249,6 @@ export class StreamTask {
       }
     }
     this.#timers.sealed();
-    const offsets = this.plan.inputs.map((input) => ({ ...input, offset: this.nextOffset(input, position) }));
     return { outputs, changelog, offsets };
   }
 

@@ -16,6 +16,16 @@ import type { Generations } from '../store/generations.ts';
 
 const clockCodes: readonly TimerClock[] = ['wall', 'stream', 'watermark'];
 
+/** The clock that holds the applied offset of an input. */
+export function inputClock(topic: string): string {
+  return `input/${topic}`;
+}
+
+/** A clock's key in the task's store. */
+export function clockKey(name: string): Buffer {
+  return Buffer.concat([Buffer.from('c'), Buffer.from(name)]);
+}
+
 export interface StoredTimer {
   readonly node: string;
   readonly name: string;
@@ -197,7 +207,7 @@ export class TimerIndex {
     const earlier = this.#clocks.get(name);
     if (earlier === value) return;
     // Written first: what is no integer must throw before anything has changed.
-    this.#write(Buffer.concat([Buffer.from('c'), Buffer.from(name)]), sortableInteger(value));
+    this.#write(clockKey(name), sortableInteger(value));
     this.#clocks.set(name, value);
     this.#undo.push(() => {
       if (earlier === undefined) this.#clocks.delete(name);

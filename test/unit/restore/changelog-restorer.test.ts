@@ -1,0 +1,164 @@
+/**
+ * Goal: what a restore believes, and what it does not: committed records up to the captured end, its own
+ * position as a lower bound, the changelog's offsets where the group's are gone. Method: the embedded
+ * broker with changelogs written by hand.
+ */
+import assert from 'node:assert/strict';
+import { describe, it } from 'mocha';
+import { sortableInteger } from '../../../src/base/bytes.ts';
+import { silentTelemetry } from '../../../src/base/telemetry-port.ts';
+import { wallClock } from '../../../src/base/wall-clock.ts';
+import type { Broker, Producer } from '../../../src/broker/broker-port.ts';
+import { openEmbeddedBroker } from '../../../src/broker/embedded-broker.ts';
+import { Topology } from '../../../src/graph/topology.ts';
+import { type RestoreResult, restoreTask } from '../../../src/restore/changelog-restorer.ts';
+import { stringSerde } from '../../../src/serde/serde.ts';
+import { openMemoryBackend } from '../../../src/store/memory-backend.ts';
+import { TaskState } from '../../../src/store/task-state.ts';
+import { planApplication, type TaskPlan } from '../../../src/task/task-plan.ts';
+import { clockKey, inputClock } from '../../../src/task/timer-index.ts';
+import { eventually } from '../../support/eventually.ts';
+
+const strings = { keySerde: stringSerde, valueSerde: stringSerde };
+const changelog = 'app-kept-changelog';
+
+class Bench {
+  readonly broker: Broker;
+  readonly plan: TaskPlan;
+  readonly state: TaskState;
+  readonly progress = { taskId: '0_0', restored: 0, remaining: 0 };
+  abandoned = false;
+
+  constructor(broker: Broker, plan: TaskPlan, state: TaskState) {
+    this.broker = broker;
+    this.plan = plan;
+    this.state = state;
+  }
+
+  static async open(): Promise<Bench> {
+    const topology = new Topology()
+      .addSource({ name: 'in', topics: ['in'], ...strings })
+      .addStateStore({ name: 'kept', kind: 'key-value', ...strings, changelog: true })
+      .addProcessor({
+        name: 'keep',
+        supplier: () => ({ process: () => {} }),
+        parents: ['in'],
+        stores: ['kept'],
+      });
+    const planned = planApplication(topology, 'app', new Map([['in', 1]]));
+    const broker = await openEmbeddedBroker({ backend: undefined, clock: wallClock });
+    await broker.admin.createTopics([{ name: 'in', partitions: 1 }, ...planned.internalTopics]);
+    const plan = planned.tasks[0] as TaskPlan;
+    const state = new TaskState(
+      await openMemoryBackend(),
+      plan.stores.map(({ spec }) => spec.name),
+      10,
+    );
+    return new Bench(broker, plan, state);
+  }
+
+  async producer(id: string): Promise<Producer> {
+    const producer = await this.broker.openProducer({ clientId: id, transactionalId: id });
+    await producer.init();
+    return producer;
+  }
+
+  write(producer: Producer, key: string, value: string): Promise<void> {
+    return producer.send([record(changelog, Buffer.from(key), Buffer.from(value))]);
+  }
+
+  restore(): Promise<RestoreResult> {
+    return restoreTask({
+      broker: this.broker,
+      groupId: 'app',
+      plan: this.plan,
+      state: this.state,
+      log: silentTelemetry.log,
+      progress: this.progress,
+      abandoned: () => this.abandoned,
+    });
+  }
+
+  async kept(key: string): Promise<string | undefined> {
+    return (await this.state.getCommitted('kept', Buffer.from(key)))?.toString();
+  }
+}
+
+function record(topic: string, key: Buffer, value: Buffer) {
+  return { topic, partition: 0, key, value, timestamp: 1, headers: [] };
+}
+
+describe('a restore', () => {
+  it('waits for the open transaction of a dead member that lies below the captured end', async () => {
+    const bench = await Bench.open();
+    const dead = await bench.producer('dead');
+    await dead.begin();
+    await bench.write(dead, 'a', 'never');
+    await dead.flush();
+    const live = await bench.producer('live');
+    await live.begin();
+    await bench.write(live, 'b', 'yes');
+    await live.commit();
+    let ended = false;
+    const result = bench.restore().then((outcome) => {
+      ended = true;
+      return outcome;
+    });
+    await eventually(() => bench.progress.remaining > 0, { what: 'the restore to begin' });
+    assert.equal(ended, false);
+    await bench.producer('dead');
+    assert.equal((await result).outcome, 'restored');
+    assert.deepEqual([await bench.kept('a'), await bench.kept('b')], [undefined, 'yes']);
+    await bench.broker.close();
+  });
+
+  it('gives up when the task is taken away meanwhile', async () => {
+    const bench = await Bench.open();
+    const dead = await bench.producer('dead');
+    await dead.begin();
+    await bench.write(dead, 'a', 'never');
+    await dead.flush();
+    const result = bench.restore();
+    bench.abandoned = true;
+    assert.equal((await result).outcome, 'abandoned');
+    await bench.broker.close();
+  });
+
+  it('replays only what lies above the position in the store', async () => {
+    const bench = await Bench.open();
+    const producer = await bench.producer('p');
+    for (const value of ['1', '2', '3']) {
+      await producer.begin();
+      await bench.write(producer, `k${value}`, value);
+      await producer.commit();
+    }
+    assert.equal((await bench.restore()).outcome, 'restored');
+    assert.equal(bench.progress.restored, 3);
+    await producer.begin();
+    await bench.write(producer, 'k4', '4');
+    await producer.commit();
+    await bench.restore();
+    assert.equal(bench.progress.restored, 4);
+    assert.equal(await bench.kept('k4'), '4');
+    await bench.broker.close();
+  });
+
+  it('asks for a rebuild when the position lies beyond the end', async () => {
+    const bench = await Bench.open();
+    await bench.state.applyChangelog('kept', [], new Map([[`changelog/${changelog}`, '7']]));
+    assert.equal((await bench.restore()).outcome, 'rebuild');
+    await bench.broker.close();
+  });
+
+  it("goes on from the changelog's offset when the group's is gone and the disk is new", async () => {
+    const bench = await Bench.open();
+    const producer = await bench.producer('p');
+    await producer.begin();
+    const topic = bench.plan.stores.find(({ spec }) => spec.name === bench.plan.taskStore)?.changelog;
+    await producer.send([record(topic as string, clockKey(inputClock('in')), sortableInteger(12))]);
+    await producer.commit();
+    const result = await bench.restore();
+    assert.deepEqual(result, { outcome: 'restored', committed: [{ topic: 'in', offset: 12 }] });
+    await bench.broker.close();
+  });
+});
