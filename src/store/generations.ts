@@ -36,11 +36,50 @@ function rangeId(from: string, to: string): string {
   return `${from.length}:${from}${to}`;
 }
 
+/** The changes of one generation. Sorted only where ranges are read: then a range costs what is in it. */
+class Changes {
+  readonly entries = new Map<string, StateEntry>();
+  #order: string[] | undefined;
+
+  set(key: string, entry: StateEntry): void {
+    const size = this.entries.size;
+    this.entries.set(key, entry);
+    if (this.#order !== undefined && this.entries.size > size) this.#order.splice(this.#at(key), 0, key);
+  }
+
+  delete(key: string): void {
+    if (this.entries.delete(key)) this.#order?.splice(this.#at(key), 1);
+  }
+
+  overlay(from: string, to: string, onto: Map<string, StateEntry>): void {
+    this.#order ??= [...this.entries.keys()].sort();
+    const order = this.#order;
+    for (let at = this.#at(from); at < order.length; at++) {
+      const key = order[at] as string;
+      if (key >= to) return;
+      onto.set(key, this.entries.get(key) as StateEntry);
+    }
+  }
+
+  /** The place of the first key that is not below `key`. */
+  #at(key: string): number {
+    const order = this.#order as string[];
+    let low = 0;
+    let high = order.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((order[middle] as string) < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
 type Undo = { readonly key: string; readonly previous: StateEntry | undefined };
 
 export class Generations {
-  #open = new Map<string, StateEntry>();
-  #sealed: Map<string, StateEntry> | undefined;
+  #open = new Changes();
+  #sealed: Changes | undefined;
   readonly #batch = new Map<string, StateEntry>();
   readonly #ranges = new Map<string, LoadedRange>();
   readonly #cache: LRUCache<string, StateEntry>;
@@ -54,11 +93,16 @@ export class Generations {
 
   /** Undefined: not in memory, load it. */
   read(key: string): StateEntry | undefined {
-    return this.#open.get(key) ?? this.#sealed?.get(key) ?? this.#batch.get(key) ?? this.#cache.get(key);
+    return (
+      this.#open.entries.get(key) ??
+      this.#sealed?.entries.get(key) ??
+      this.#batch.get(key) ??
+      this.#cache.get(key)
+    );
   }
 
   write(key: string, bytes: Buffer | null, decoded: unknown): void {
-    this.#undo.push({ key, previous: this.#open.get(key) });
+    this.#undo.push({ key, previous: this.#open.entries.get(key) });
     this.#open.set(key, { bytes, decoded });
   }
 
@@ -93,10 +137,8 @@ export class Generations {
     const range = this.#ranges.get(rangeId(from, to));
     if (range === undefined) return undefined;
     const merged = new Map(range.entries);
-    for (const generation of [this.#sealed, this.#open]) {
-      if (generation === undefined) continue;
-      for (const [key, entry] of generation) if (key >= from && key < to) merged.set(key, entry);
-    }
+    this.#sealed?.overlay(from, to, merged);
+    this.#open.overlay(from, to, merged);
     return [...merged]
       .filter(([, entry]) => entry.bytes !== null)
       .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
@@ -121,21 +163,21 @@ export class Generations {
   }
 
   get openCount(): number {
-    return this.#open.size;
+    return this.#open.entries.size;
   }
 
   /** Closes the open generation and returns its last value per key. The earlier sealed one must be stored. */
   seal(): { readonly key: Buffer; readonly value: Buffer | null }[] {
     this.#sealed = this.#open;
-    this.#open = new Map();
+    this.#open = new Changes();
     this.#undo.length = 0;
-    return [...this.#sealed].map(([key, entry]) => ({ key: fromMapKey(key), value: entry.bytes }));
+    return [...this.#sealed.entries].map(([key, entry]) => ({ key: fromMapKey(key), value: entry.bytes }));
   }
 
   /** The sealed changes are on disk: they are committed values now. */
   stored(): void {
     if (this.#sealed === undefined) return;
-    for (const [key, entry] of this.#sealed) {
+    for (const [key, entry] of this.#sealed.entries) {
       this.#cache.set(key, entry);
       this.#batch.set(key, entry);
       for (const range of this.#ranges.values()) {
@@ -148,7 +190,7 @@ export class Generations {
 
   /** Forgets everything in memory: after an abort, nothing here may be believed. */
   discard(): void {
-    this.#open = new Map();
+    this.#open = new Changes();
     this.#sealed = undefined;
     this.#undo.length = 0;
     this.#batch.clear();

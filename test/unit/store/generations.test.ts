@@ -118,4 +118,17 @@ describe('the generations of a task', () => {
     assert.deepEqual(await state.readMeta(['input/topic', 'changelog/x']), ['12', undefined]);
     assert.equal((await state.getCommitted('s', Buffer.from('k')))?.toString(), 'v');
   });
+
+  it('reads a small range without looking at twenty thousand other changes each time', async () => {
+    const state = new TaskState(await openMemoryBackend(), ['s'], 10);
+    const generations = state.generations('s');
+    const began = process.cpuUsage().user;
+    await state.load([{ store: 's', from: Buffer.from('k0500'), to: Buffer.from('k0501') }]);
+    for (let n = 0; n < 20_000; n++) {
+      generations.write(`k${n % 10}${n}`, Buffer.from('v'), 'v');
+      assert.ok(generations.readRange('k0500', 'k0501'));
+    }
+    const ms = (process.cpuUsage().user - began) / 1_000;
+    assert.ok(ms < 3_000, `${ms} ms of processor time`);
+  });
 });
