@@ -59,7 +59,15 @@ describe('requests that the Kafka client repeats', () => {
       const request = await held;
       await first.close();
 
-      const [start] = await broker.admin.endOffsets([{ topic, partition: 0 }], 'read_uncommitted');
+      // Markers land after the commit has returned: only then does the log stand still.
+      const start = await eventually(
+        async () => {
+          const [end] = await broker.admin.endOffsets([{ topic, partition: 0 }], 'read_uncommitted');
+          const [stable] = await broker.admin.endOffsets([{ topic, partition: 0 }], 'read_committed');
+          return end === stable ? end : undefined;
+        },
+        { what: 'the first transaction to have ended in the log', timeoutMs: 20_000 },
+      );
       const second = await openProducer(transactionalId);
       await second.begin();
       await send(second, 'second');

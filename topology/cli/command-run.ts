@@ -11,6 +11,7 @@ import { type House, openKafkaHouse } from './house.ts';
 import { OrderBoard } from './order-board.ts';
 import { decimalIn, seedNumber } from './parse-options.ts';
 import { parseProperties, readSettings, type Settings, settingsHelp, unknownSettings } from './settings.ts';
+import { environment } from './settings-source.ts';
 import { listenForStop, type StopSignal, withinStopTime } from './stop-signal.ts';
 import { type CommandTelemetry, openTelemetry } from './telemetry.ts';
 import { openWeb, type WebSource } from './web.ts';
@@ -53,9 +54,9 @@ function participantOptions(seed: number, faults: FaultSwitches): ParticipantOpt
 
 /** `participants` undefined: the shop. */
 async function runOnKafka(participants: ParticipantOptions | undefined): Promise<ExitCode> {
-  const settings = readSettings(process.env);
+  const settings = readSettings(environment());
   const telemetry = openTelemetry(settings.logLevel as LogLevel);
-  for (const name of unknownSettings(process.env)) {
+  for (const name of unknownSettings(environment())) {
     telemetry.log.warn('the environment has a variable that looks like a setting and is none', { name });
   }
   const source: WebSource = { shop: undefined, board: undefined, hasOrders: participants === undefined };
