@@ -10,6 +10,7 @@ import {
   type Broker,
   type Clock,
   createAvroSerdes,
+  deadLetterTopic,
   openRocksDbBackend,
   type SchemaRegistry,
   StreamsApp,
@@ -112,6 +113,26 @@ export class ShopRuntime {
         .flatMap((node) => (node.kind === 'source' ? node.topics : []))
         .map(({ name, internal }) => (internal ? `${groupId}-${name}` : name)),
     }));
+  }
+
+  /**
+   * The topics that the applications made for themselves: tokens, repartitions, changelogs and dead letters.
+   * Whoever deletes a shop's topics deletes these with them, or old state would meet new events.
+   */
+  get internalTopics(): readonly string[] {
+    return this.#parts.flatMap(({ groupId, topology }) => {
+      const stores = [
+        ...topology.stores().map(({ name }) => name),
+        ...topology.subtopologies().map(({ id }) => `task-${id}`),
+      ];
+      const inputs = topology.nodes().flatMap((node) => (node.kind === 'source' ? node.topics : []));
+      return [
+        `${groupId}-tasks`,
+        ...topology.repartitions().map(({ name }) => `${groupId}-${name}`),
+        ...stores.map((store) => `${groupId}-${store}-changelog`),
+        ...inputs.map(({ name, internal }) => deadLetterTopic(internal ? `${groupId}-${name}` : name)),
+      ];
+    });
   }
 
   get ready(): boolean {

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type LogLevel, StreamsError } from '#streams';
 import { readOlistOrders } from '../olist/olist-orders.ts';
-import { replayTopics, runReplay } from '../olist/replay.ts';
+import { runReplay } from '../olist/replay.ts';
 import type { ReplaySummary } from '../olist/replay-summary.ts';
-import { participantsIdOf, type ShopRuntime } from '../shop-runtime.ts';
+import type { ShopRuntime } from '../shop-runtime.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import { type House, openEmbeddedHouse, openKafkaHouse } from './house.ts';
 import { OrderBoard } from './order-board.ts';
@@ -40,7 +40,6 @@ interface ReplayArguments {
   readonly reset?: boolean;
   readonly summary?: string;
   readonly port?: number;
-  readonly sessionTimeout?: number;
   readonly logLevel: LogLevel;
 }
 
@@ -68,11 +67,6 @@ export function addReplay(program: Command, onExit: (code: ExitCode) => void): v
     .option('--reset', 'begin anew: delete the data directory (or on Kafka the topics) of an earlier replay')
     .option('--summary <file>', 'write the summary as JSON')
     .option('--port <port>', 'serve the dashboard there while it runs (0: any free port)', portNumber)
-    .option(
-      '--session-timeout <ms>',
-      'silence after which a killed run counts as dead on Kafka',
-      integerIn(1_000, 900_000),
-    )
     .option('--log-level <level>', 'error, warn, info, debug or silent', logLevel, 'error')
     .action(async (options: ReplayArguments) => onExit(await replay(options)));
 }
@@ -130,40 +124,15 @@ async function openHouse(
   dataDir: string,
   telemetry: CommandTelemetry,
 ): Promise<House> {
-  const { kafka, registry, appId, reset } = options;
+  const { kafka, registry, appId } = options;
   if (kafka === undefined || registry === undefined) return openEmbeddedHouse(dataDir, telemetry);
-  const house = await openKafkaHouse({ brokers: kafka, registryUrl: registry, clientId: appId, telemetry });
-  if (reset === true) await deleteTopics(house, appId);
-  return house;
-}
-
-/** Those of the shop, and those of the two applications. */
-async function deleteTopics(house: House, appId: string): Promise<void> {
-  const { admin } = house.broker;
-  const own = replayTopics().map(({ name }) => name);
-  const internal = [appId, participantsIdOf(appId)].flatMap((id) => internalTopics(id));
-  await admin.deleteTopics([...own, ...own.map((name) => `${name}.dlq`), ...internal]);
-  await goneWithin(house, own);
-}
-
-function internalTopics(id: string): string[] {
-  const stores = ['orders', 'stock', 'tracking', 'payment-participant', 'warehouse-participant'];
-  const tasks = Array.from({ length: 8 }, (_, index) => `${index}-task`);
-  return [
-    `${id}-tasks`,
-    `${id}-dispatches-by-tracking-number`,
-    `${id}-dispatches-by-tracking-number.dlq`,
-    ...[...stores, ...tasks].map((store) => `${id}-${store}-changelog`),
-  ];
-}
-
-/** Deleting is not done when Kafka has answered: a topic that is made too early would be gone a moment later. */
-async function goneWithin({ broker, clock }: House, names: readonly string[]): Promise<void> {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const left = (await broker.admin.describeTopics(names)).filter((topic) => topic !== undefined);
-    if (left.length === 0) return;
-    await clock.sleep(100);
-  }
+  return openKafkaHouse({
+    brokers: kafka,
+    registryUrl: registry,
+    clientId: appId,
+    groupProtocol: 'classic',
+    telemetry,
+  });
 }
 
 async function run(
@@ -210,7 +179,7 @@ async function run(
       shuffleSeed: options.shuffle,
       duplicate: options.duplicate,
       oversell: options.oversell,
-      ...(options.sessionTimeout === undefined ? {} : { sessionTimeoutMs: options.sessionTimeout }),
+      reset: options.reset === true && options.kafka !== undefined,
       signal: stop.signal,
       onPlanned: ({ events }) => {
         progress = openProgress({ total: events, unit: 'events' });

@@ -97,9 +97,11 @@ export async function openKafkaHouse(options: {
   readonly registryUrl: string;
   readonly clientId: string;
   readonly properties?: Readonly<Record<string, string>>;
+  /** Of Kafka's group protocols; by default the newest that the broker offers. */
+  readonly groupProtocol?: 'classic';
   readonly telemetry: Telemetry;
 }): Promise<House> {
-  const { brokers, registryUrl, clientId, properties, telemetry } = options;
+  const { brokers, registryUrl, clientId, properties, groupProtocol, telemetry } = options;
   const clock = wallClock;
   const schemas = await loadSchemas(schemasFolder);
   const broker = await openKafkaBroker({
@@ -109,6 +111,7 @@ export async function openKafkaHouse(options: {
     log: telemetry.log,
     metrics: telemetry.metrics,
     ...(properties === undefined ? {} : { properties }),
+    ...(groupProtocol === undefined ? {} : { groupProtocol }),
   });
   try {
     const registry = await openHttpRegistry({ url: registryUrl, clock, clientId });

@@ -5,12 +5,20 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { AvroSchemas, Broker, Clock, SchemaRegistry, StreamsError, Telemetry } from '#streams';
+import {
+  type AvroSchemas,
+  type Broker,
+  type Clock,
+  type SchemaRegistry,
+  StreamsError,
+  type Telemetry,
+} from '#streams';
 import { noFaults } from '../participants/faults.ts';
 import { noDelays } from '../participants/plan.ts';
 import { observe } from '../shop-observer.ts';
 import { ensureTopics, ShopRuntime } from '../shop-runtime.ts';
 import { timerProfiles } from '../timer-profiles.ts';
+import { partitionsOf } from '../topic-reader.ts';
 import { defaultPartitions, replayTopicSpecs, type TopicCounts, topicSpecs } from '../topics.ts';
 import { InputLag } from './drained.ts';
 import type { OlistOrder } from './olist-orders.ts';
@@ -36,7 +44,8 @@ export interface ReplayOptions extends ReplayChoices {
   readonly applicationId: string;
   readonly stateDir: string;
   readonly partitions?: TopicCounts;
-  readonly sessionTimeoutMs?: number;
+  /** Deletes the topics of an earlier replay first. */
+  readonly reset?: boolean;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   readonly signal: AbortSignal;
@@ -79,8 +88,10 @@ export async function runReplay(options: ReplayOptions): Promise<ReplaySummary |
   const { broker, clock, orders, signal } = options;
   const plan = planOf(orders, options);
   options.onPlanned?.({ events: plan.events.length });
-  await ensureTopics(broker, replayTopics(options.partitions));
   const shop = await createShop(options);
+  if (options.reset === true) await deleteTopics(options, shop);
+  await ensureTopics(broker, replayTopics(options.partitions));
+  if (options.reset === true) await forgetOffsets(options, shop);
   const beganMs = clock.monotonicMs();
   try {
     const driver = await createDriver(options, plan, shop);
@@ -99,6 +110,38 @@ export async function runReplay(options: ReplayOptions): Promise<ReplaySummary |
   }
 }
 
+async function deleteTopics({ broker, clock, partitions }: ReplayOptions, shop: ShopRuntime): Promise<void> {
+  const names = [...replayTopics(partitions).map(({ name }) => name), ...shop.internalTopics];
+  await broker.admin.deleteTopics(names);
+  // Deleting is not done when Kafka has answered: a topic made too early would be gone a moment later.
+  await waitFor(clock, 'the topics of the earlier replay are still there', async () => {
+    const left = await broker.admin.describeTopics(names);
+    return left.every((topic) => topic === undefined);
+  });
+}
+
+/** With its topics a group's offsets go too, a moment later; kept, they would skip events of the new replay. */
+async function forgetOffsets({ broker, clock }: ReplayOptions, shop: ShopRuntime): Promise<void> {
+  for (const { groupId, topics } of shop.inputs) {
+    const partitions = await partitionsOf(broker, topics);
+    await waitFor(clock, `offsets of the group ${groupId} are still there`, async () => {
+      const offsets = await broker.admin.committedOffsets(groupId, partitions);
+      return offsets.every((offset) => offset === undefined);
+    });
+  }
+}
+
+const waitTries = 100;
+const waitMs = 100;
+
+async function waitFor(clock: Clock, otherwise: string, condition: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < waitTries; tries++) {
+    if (await condition()) return;
+    await clock.sleep(waitMs);
+  }
+  throw new StreamsError('SETTING_INVALID', otherwise, { hint: 'try again, or choose another --app-id' });
+}
+
 function rethrow(error: StreamsError): never {
   throw error;
 }
@@ -114,7 +157,8 @@ function createShop(options: ReplayOptions): Promise<ShopRuntime> {
     settings: {
       applicationId,
       commitIntervalMs,
-      ...(options.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: options.sessionTimeoutMs }),
+      // A static member that was killed gets its tasks back at once, not after a session time-out.
+      ...(broker.kind === 'kafka' ? { instanceId: 'replay' } : {}),
     },
     stateDir: join(options.stateDir, 'state'),
     profile: timerProfiles['olist-replay'],
