@@ -15,7 +15,12 @@ import { wallClock } from '../base/wall-clock.ts';
 import type { Broker } from '../broker/broker-port.ts';
 import { deadLetterPolicy, type FailurePolicy } from '../failure/failure-policy.ts';
 import type { Topology } from '../graph/topology.ts';
-import { type ApplicationPlan, externalTopics, planApplication } from '../task/task-plan.ts';
+import {
+  type ApplicationPlan,
+  externalTopics,
+  type InternalTopic,
+  planApplication,
+} from '../task/task-plan.ts';
 import { StreamThread } from '../thread/stream-thread.ts';
 
 export type StreamsState =
@@ -221,8 +226,29 @@ export class StreamsApp {
 
   async #createInternalTopics(plan: ApplicationPlan): Promise<void> {
     const { broker, settings } = this.#options;
-    const described = await broker.admin.describeTopics(plan.internalTopics.map(({ name }) => name));
-    const missing = plan.internalTopics.filter((_, index) => described[index] === undefined);
+    for (;;) {
+      const missing = await this.#missingInternalTopics(plan);
+      if (missing.length === 0) return;
+      try {
+        await broker.admin.createTopics(
+          missing.map(({ name, partitions, config }) => ({
+            name,
+            partitions,
+            config: { ...config, ...settings.internalTopicConfig },
+          })),
+        );
+      } catch (error) {
+        // Another instance that starts at the same moment was first with one of them: look again.
+        if (asStreamsError(error, 'BROKER_REQUEST_FAILED').code !== 'TOPIC_EXISTS') throw error;
+        await this.#clock.sleep(50);
+      }
+    }
+  }
+
+  async #missingInternalTopics(plan: ApplicationPlan): Promise<readonly InternalTopic[]> {
+    const described = await this.#options.broker.admin.describeTopics(
+      plan.internalTopics.map(({ name }) => name),
+    );
     for (const [index, topic] of plan.internalTopics.entries()) {
       const found = described[index];
       if (found === undefined || found.partitions === topic.partitions) continue;
@@ -235,19 +261,7 @@ export class StreamsApp {
         },
       );
     }
-    if (missing.length === 0) return;
-    try {
-      await broker.admin.createTopics(
-        missing.map(({ name, partitions, config }) => ({
-          name,
-          partitions,
-          config: { ...config, ...settings.internalTopicConfig },
-        })),
-      );
-    } catch (error) {
-      // Another instance that starts at the same moment may have been first.
-      if (asStreamsError(error, 'BROKER_REQUEST_FAILED').code !== 'TOPIC_EXISTS') throw error;
-    }
+    return plan.internalTopics.filter((_, index) => described[index] === undefined);
   }
 
   #newThread(plan: ApplicationPlan): StreamThread {

@@ -9,8 +9,8 @@
  * R3 Read committed records only, until the consumer's position reaches the target. An open transaction of
  *    a dead member delays this by its time-out at most.
  * R4 A store that lags is replayed to the end before it serves.
- * R5 A position below the log's start or beyond its end proves that this is not our changelog any more:
- *    the store is rebuilt, and the log says why. A crash is never a reason.
+ * R5 Another topic id, a position below the log's start or beyond its end, or one so old that tombstones may
+ *    be gone: the store is rebuilt, and the log says why. A crash is never a reason.
  */
 
 import type { Write } from '../base/backend-port.ts';
@@ -39,6 +39,8 @@ export interface RestoreOptions {
   readonly progress: RestoreProgress;
   /** Keeps the membership alive between batches; true = the task was taken away, give up. */
   readonly abandoned: () => boolean;
+  /** The wall clock, to tell how old the position is. */
+  readonly nowMs: number;
 }
 
 export type RestoreResult =
@@ -49,9 +51,16 @@ export type RestoreResult =
 
 interface Replay extends TopicPartition {
   readonly store: string;
+  readonly topicId: string | undefined;
   readonly from: number;
   readonly end: number;
 }
+
+/**
+ * Half of Kafka's default `delete.retention.ms`: behind an older position a tombstone may have been compacted
+ * away, and the deleted key would come back.
+ */
+const positionAgeMsMax = 43_200_000;
 
 const batchRecordsMax = 10_000;
 
@@ -75,7 +84,12 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
       await consumer.close();
     }
   }
+  for (const { store, topic, end, topicId } of replays) {
+    // Past the last markers too, so that the next start does not read them again.
+    await state.applyChangelog(store, [], new Map(provenance(topic, end, topicId, options.nowMs)));
+  }
   const starts = await broker.admin.startOffsets(plan.inputs);
+  const ends = await broker.admin.endOffsets(plan.inputs, 'read_uncommitted');
   const known = await Promise.all(
     plan.inputs.map(({ topic }) => state.getCommitted(plan.taskStore, clockKey(inputClock(topic)))),
   );
@@ -93,6 +107,16 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
     }
     const next = offset ?? applied ?? 0;
     const start = starts[index] ?? 0;
+    if (next > (ends[index] as number)) {
+      throw new StreamsError(
+        'TOPIC_MISMATCH',
+        `topic ${topic} ends at ${ends[index]}, but offset ${next} of it was read`,
+        {
+          context: { topic, partition, offset: next },
+          hint: `it was deleted and created again: reset the offsets of group ${options.groupId}, or use another application id`,
+        },
+      );
+    }
     if (next > 0 && next < start)
       options.log.error('records of an input are gone before they were read', {
         topic,
@@ -105,6 +129,20 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
   return { outcome: 'restored', committed };
 }
 
+/** What the store keeps about one changelog, in the batch that it is about. */
+function provenance(
+  topic: string,
+  position: number,
+  topicId: string | undefined,
+  nowMs: number,
+): [string, string][] {
+  return [
+    [`changelog/${topic}`, String(position)],
+    [`changelog-at/${topic}`, String(nowMs)],
+    ...(topicId === undefined ? [] : [[`changelog-id/${topic}`, topicId] as [string, string]]),
+  ];
+}
+
 async function planReplays(
   options: RestoreOptions,
 ): Promise<Replay[] | Extract<RestoreResult, { outcome: 'rebuild' }>> {
@@ -114,25 +152,52 @@ async function planReplays(
   );
   const ends = await broker.admin.endOffsets(stores, 'read_uncommitted');
   const starts = await broker.admin.startOffsets(stores);
-  const positions = await state.readMeta(stores.map(({ topic }) => `changelog/${topic}`));
+  const described = await broker.admin.describeTopics(stores.map(({ topic }) => topic));
+  const meta = (name: string) => state.readMeta(stores.map(({ topic }) => `${name}/${topic}`));
+  const [positions, times, ids] = [
+    await meta('changelog'),
+    await meta('changelog-at'),
+    await meta('changelog-id'),
+  ];
   const replays: Replay[] = [];
   for (const [index, store] of stores.entries()) {
     const start = starts[index] as number;
     const end = ends[index] as number;
+    const topicId = described[index]?.topicId;
     const position = positions[index] === undefined ? undefined : Number(positions[index]);
-    if (position !== undefined && position > end)
-      return {
-        outcome: 'rebuild',
-        reason: `position ${position} lies beyond the end ${end} of ${store.topic}`,
-      };
-    if (position !== undefined && position < start)
-      return {
-        outcome: 'rebuild',
-        reason: `position ${position} lies below the start ${start} of ${store.topic}`,
-      };
-    replays.push({ ...store, from: position ?? start, end });
+    const kept = { position, atMs: Number(times[index] ?? Number.NaN), topicId: ids[index] };
+    const reason = rebuildReason(kept, { start, end, topicId, nowMs: options.nowMs });
+    if (reason !== undefined) return { outcome: 'rebuild', reason: `${store.topic}: ${reason}` };
+    replays.push({ ...store, from: position ?? start, end, topicId });
   }
   return replays;
+}
+
+/** R5: why the local state cannot be this changelog's; undefined when it can. */
+function rebuildReason(
+  kept: {
+    readonly position: number | undefined;
+    readonly atMs: number;
+    readonly topicId: string | undefined;
+  },
+  log: {
+    readonly start: number;
+    readonly end: number;
+    readonly topicId: string | undefined;
+    readonly nowMs: number;
+  },
+): string | undefined {
+  const { position } = kept;
+  if (position === undefined) return undefined;
+  if (kept.topicId !== undefined && log.topicId !== undefined && kept.topicId !== log.topicId) {
+    return `the topic was deleted and created again (id ${kept.topicId}, now ${log.topicId})`;
+  }
+  if (position > log.end) return `position ${position} lies beyond the end ${log.end}`;
+  if (position < log.start) return `position ${position} lies below the start ${log.start}`;
+  if (position < log.end && log.nowMs - kept.atMs > positionAgeMsMax) {
+    return `position ${position} is ${Math.round((log.nowMs - kept.atMs) / 3_600_000)} hours old: tombstones after it may be gone`;
+  }
+  return undefined;
 }
 
 /** False when the task was taken away meanwhile. */
@@ -171,11 +236,6 @@ async function replayAll(
       );
       options.progress.restored += batch.count;
     }
-  }
-  // Past the last markers too, so that the next start does not read them again.
-  for (const replay of replays) {
-    const meta = new Map([[`changelog/${replay.topic}`, String(consumer.position(replay))]]);
-    await options.state.applyChangelog(replay.store, [], meta);
   }
   return true;
 }

@@ -256,7 +256,10 @@ export class StreamTask {
   async storeSealed(sealed: SealedTask, changelogPositions: ReadonlyMap<string, number>): Promise<void> {
     const meta = new Map<string, string>();
     for (const { topic, offset } of sealed.offsets) meta.set(`input/${topic}`, String(offset));
-    for (const [topic, offset] of changelogPositions) meta.set(`changelog/${topic}`, String(offset));
+    for (const [topic, offset] of changelogPositions) {
+      meta.set(`changelog/${topic}`, String(offset));
+      meta.set(`changelog-at/${topic}`, String(this.#options.clock.nowMs()));
+    }
     await this.state.storeSealed(meta);
     for (const { topic, offset } of sealed.offsets) this.#committed.set(topic, offset);
   }

@@ -520,6 +520,7 @@ export class StreamThread {
           log,
           progress: restoring.progress,
           abandoned: () => restoring.abandoned,
+          nowMs: this.#options.clock.nowMs(),
         });
         if (result.outcome === 'rebuild') {
           log.warn('local state is rebuilt from the changelog', {

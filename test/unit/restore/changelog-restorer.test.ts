@@ -28,6 +28,7 @@ class Bench {
   readonly state: TaskState;
   readonly progress = { taskId: '0_0', restored: 0, remaining: 0 };
   abandoned = false;
+  nowMs = 1_000_000;
 
   constructor(broker: Broker, plan: TaskPlan, state: TaskState) {
     this.broker = broker;
@@ -76,6 +77,7 @@ class Bench {
       log: silentTelemetry.log,
       progress: this.progress,
       abandoned: () => this.abandoned,
+      nowMs: this.nowMs,
     });
   }
 
@@ -150,10 +152,59 @@ describe('a restore', () => {
     await bench.broker.close();
   });
 
+  it('asks for a rebuild when the changelog was deleted and created again, though the offsets would fit', async () => {
+    const bench = await Bench.open();
+    const fill = async (id: string) => {
+      const producer = await bench.producer(id);
+      await producer.begin();
+      await bench.write(producer, 'k', id);
+      await producer.commit();
+      await producer.close();
+    };
+    await fill('first');
+    assert.equal((await bench.restore()).outcome, 'restored');
+    await bench.broker.admin.deleteTopics([changelog]);
+    await bench.broker.admin.createTopics([
+      { name: changelog, partitions: 1, config: { 'cleanup.policy': 'compact' } },
+    ]);
+    await fill('second');
+    assert.equal((await bench.restore()).outcome, 'rebuild');
+    await bench.broker.close();
+  });
+
+  it('asks for a rebuild when the position is so old that tombstones may be gone, and only if there is more', async () => {
+    const bench = await Bench.open();
+    const producer = await bench.producer('p');
+    await producer.begin();
+    await bench.write(producer, 'k', '1');
+    await producer.commit();
+    await bench.restore();
+    bench.nowMs += 13 * 3_600_000;
+    assert.equal((await bench.restore()).outcome, 'restored', 'nothing was written since');
+    await producer.begin();
+    await bench.write(producer, 'k', '2');
+    await producer.commit();
+    bench.nowMs += 13 * 3_600_000;
+    assert.equal((await bench.restore()).outcome, 'rebuild');
+    await bench.broker.close();
+  });
+
+  it('refuses an input that ends below what the group has read of it', async () => {
+    const bench = await Bench.open();
+    const producer = await bench.producer('p');
+    const topic = bench.plan.stores.find(({ spec }) => spec.name === bench.plan.taskStore)?.changelog;
+    await producer.begin();
+    await producer.send([record(topic as string, clockKey(inputClock('in')), sortableInteger(12))]);
+    await producer.commit();
+    await assert.rejects(bench.restore(), { code: 'TOPIC_MISMATCH' });
+    await bench.broker.close();
+  });
+
   it("goes on from the changelog's offset when the group's is gone and the disk is new", async () => {
     const bench = await Bench.open();
     const producer = await bench.producer('p');
     await producer.begin();
+    await producer.send(Array.from({ length: 20 }, () => record('in', Buffer.from('k'), Buffer.from('v'))));
     const topic = bench.plan.stores.find(({ spec }) => spec.name === bench.plan.taskStore)?.changelog;
     await producer.send([record(topic as string, clockKey(inputClock('in')), sortableInteger(12))]);
     await producer.commit();
