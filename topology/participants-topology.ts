@@ -63,7 +63,7 @@ function addParticipant(
     stores: [store],
   });
   topology.addSink({
-    name: output,
+    name: `${role}-answers`,
     topic: output,
     keySerde: stringSerde,
     valueSerde: serdes[output] as Serde<unknown>,
