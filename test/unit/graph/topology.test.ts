@@ -38,7 +38,7 @@ describe('a topology', () => {
         '    Sink: to-sku (topic: by-sku-repartition)',
         '      <-- join',
         '',
-        '   Sub-topology: 1',
+        '  Sub-topology: 1',
         '    Source: skus (topics: [by-sku-repartition])',
         '      --> reserve',
         '    Processor: reserve (stores: [stock])',
