@@ -291,7 +291,7 @@ describe('millrace', () => {
 
   it('prints the topology as text, for Graphviz, and as JSON', async () => {
     const text = await runCli(['topology']);
-    assert.match(text.stdout, /^Topologies:\n {3}Sub-topology: 0/);
+    assert.match(text.stdout, /^Topologies:\n\s+Sub-topology: 0/);
     assert.match(text.stdout, /Processor: order \(stores: \[orders\]\)/);
     const dot = await runCli(['topology', '--format', 'dot']);
     assert.match(dot.stdout, /^digraph topology \{/);
