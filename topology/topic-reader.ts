@@ -38,7 +38,8 @@ export async function readTopics(options: {
   const { broker, topics, clientId, prepare, onRecord } = options;
   const partitions = await partitionsOf(broker, topics);
   const starts = await broker.admin.startOffsets(partitions);
-  const ends = await broker.admin.endOffsets(partitions, 'read_committed');
+  // The uncommitted ends: the markers of what is committed already may still be on their way.
+  const ends = await broker.admin.endOffsets(partitions, 'read_uncommitted');
   const consumer = await broker.openConsumer({ isolation: 'read_committed', clientId });
   try {
     await consumer.assign(partitions.map((partition, i) => ({ ...partition, offset: starts[i] ?? 0 })));
