@@ -5,7 +5,7 @@
  * the running count of its key, so a lost or doubled effect shows as a gap or a repeat.
  */
 import assert from 'node:assert/strict';
-import { describe, it } from 'mocha';
+import { afterEach, beforeEach, describe, it } from 'mocha';
 import { StreamsApp } from '../../src/app/streams-app.ts';
 import { partitionForKey } from '../../src/base/murmur2.ts';
 import { seededRandom } from '../../src/base/seeded-random.ts';
@@ -96,11 +96,18 @@ class Bench {
   readonly broker: Broker;
   readonly names: Names;
   readonly #options: EngineContractOptions;
+  readonly #apps: StreamsApp[] = [];
 
   constructor(broker: Broker, names: Names, options: EngineContractOptions) {
     this.broker = broker;
     this.names = names;
     this.#options = options;
+  }
+
+  /** After a failed test too, or its clients would keep the process alive. */
+  async close(): Promise<void> {
+    for (const app of this.#apps) await app.stop();
+    await this.broker.close();
   }
 
   static async open(options: EngineContractOptions): Promise<Bench> {
@@ -118,7 +125,7 @@ class Bench {
   }
 
   startApp(machine: Machine, instance: string, broker: Broker = this.broker): StreamsApp {
-    return new StreamsApp({
+    const app = new StreamsApp({
       topology: topology(this.names),
       settings: {
         applicationId: this.names.app,
@@ -131,6 +138,8 @@ class Bench {
       destroyTaskBackend: async (taskId) => machine.destroy(taskId),
       clock: wallClock,
     });
+    this.#apps.push(app);
+    return app;
   }
 
   async produce(from: number, to: number): Promise<void> {
@@ -222,19 +231,22 @@ class Machine {
 
 export function engineContract(options: EngineContractOptions): void {
   describe(`an instance on ${options.name}`, () => {
+    let bench: Bench;
+    beforeEach(async () => {
+      bench = await Bench.open(options);
+    });
+    afterEach(() => bench.close());
+
     it('counts every record once and reaches no lag', async () => {
-      const bench = await Bench.open(options);
       const app = bench.startApp(new Machine(), '1');
       await app.start();
       await bench.produce(0, 2_000);
       await bench.expectExactlyOnce(2_000);
       await app.stop();
       assert.equal(app.state, 'NOT_RUNNING');
-      await bench.broker.close();
     });
 
     it('goes on where it was when started again, on its own state', async () => {
-      const bench = await Bench.open(options);
       const machine = new Machine();
       for (let run = 0; run < 3; run++) {
         const app = bench.startApp(machine, '1');
@@ -244,11 +256,9 @@ export function engineContract(options: EngineContractOptions): void {
         await app.stop();
       }
       assert.equal(machine.destroyed, 0);
-      await bench.broker.close();
     });
 
     it('restores from the changelogs when its state is gone', async () => {
-      const bench = await Bench.open(options);
       for (let run = 0; run < 3; run++) {
         const app = bench.startApp(new Machine(), '1');
         await app.start();
@@ -256,11 +266,9 @@ export function engineContract(options: EngineContractOptions): void {
         await bench.expectExactlyOnce((run + 1) * 400);
         await app.stop();
       }
-      await bench.broker.close();
     });
 
     it('shares the tasks with a second instance and takes them back, losing and doubling nothing', async () => {
-      const bench = await Bench.open(options);
       const first = bench.startApp(new Machine(), '1');
       const second = bench.startApp(new Machine(), '2');
       await first.start();
@@ -279,13 +287,11 @@ export function engineContract(options: EngineContractOptions): void {
       });
       await bench.expectExactlyOnce(3_000);
       await first.stop();
-      await bench.broker.close();
     });
 
     const faults: CommitFault[] = ['abort before', 'answer lost', 'request lost', 'offsets refused'];
     for (const fault of faults) {
       it(`recovers from commits that fail (${fault})`, async () => {
-        const bench = await Bench.open(options);
         const random = seededRandom(7);
         let injected = 0;
         const machine = new Machine();
@@ -303,7 +309,6 @@ export function engineContract(options: EngineContractOptions): void {
         assert.ok(injected > 0, 'the fault really happened');
         assert.equal(machine.destroyed, 0, 'a failed commit never wipes state');
         await app.stop();
-        await bench.broker.close();
       });
     }
   });
