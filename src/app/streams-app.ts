@@ -204,13 +204,15 @@ export class StreamsApp {
   status(): StreamsStatus {
     const tasks = this.#thread?.tasks() ?? [];
     const counters = this.#thread?.commitCycle.counters;
+    // Totals of the instance: they do not fall when a task moves away.
+    const closed = this.#thread?.closedCounters;
     return {
       state: this.state,
       ready: this.ready,
       commits: counters?.commits ?? 0,
       aborts: counters?.aborts ?? 0,
-      recordsProcessed: tasks.reduce((sum, task) => sum + task.counters.processed, 0),
-      deadLettered: tasks.reduce((sum, task) => sum + task.counters.deadLettered, 0),
+      recordsProcessed: tasks.reduce((sum, task) => sum + task.counters.processed, closed?.processed ?? 0),
+      deadLettered: tasks.reduce((sum, task) => sum + task.counters.deadLettered, closed?.deadLettered ?? 0),
       tasks: tasks.map((task) => ({
         taskId: task.id,
         inputs: task.plan.inputs.map(({ topic, partition }) => `${topic}-${partition}`),

@@ -83,6 +83,8 @@ const retryMs = 200;
 
 export class StreamThread {
   readonly commitCycle: CommitCycle;
+  /** What tasks that have left this instance had counted. */
+  readonly closedCounters = { processed: 0, deadLettered: 0 };
   readonly #options: ThreadOptions;
   readonly #running = new Map<string, RunningTask>();
   readonly #restoring = new Map<string, Restoring>();
@@ -452,6 +454,8 @@ export class StreamThread {
     for (const { topic, partition } of running.task.plan.inputs)
       this.#taskOfPartition.delete(partitionKey(topic, partition));
     await must(this.#consumer, 'the thread is not open').unassign(running.task.plan.inputs);
+    this.closedCounters.processed += running.task.counters.processed;
+    this.closedCounters.deadLettered += running.task.counters.deadLettered;
     running.task.discard();
     try {
       await running.task.close();
