@@ -49,7 +49,21 @@ export function participantsIdOf(applicationId: string): string {
 }
 
 /** Creates what is missing. Errors: TOPIC_MISMATCH (another number of partitions), BROKER_UNAVAILABLE. */
-export async function ensureTopics(broker: Broker, specs: readonly TopicSpec[]): Promise<void> {
+export async function ensureTopics(broker: Broker, clock: Clock, specs: readonly TopicSpec[]): Promise<void> {
+  for (;;) {
+    const missing = await missingTopics(broker, specs);
+    if (missing.length === 0) return;
+    try {
+      await broker.admin.createTopics(missing);
+    } catch (error) {
+      // The shop and the participants may start at the same moment, and the other was first with one: look again.
+      if (!(error instanceof StreamsError) || error.code !== 'TOPIC_EXISTS') throw error;
+      await clock.sleep(100);
+    }
+  }
+}
+
+async function missingTopics(broker: Broker, specs: readonly TopicSpec[]): Promise<readonly TopicSpec[]> {
   const found = await broker.admin.describeTopics(specs.map(({ name }) => name));
   for (const [index, spec] of specs.entries()) {
     const there = found[index];
@@ -59,8 +73,7 @@ export async function ensureTopics(broker: Broker, specs: readonly TopicSpec[]):
       hint: `this shop was asked for ${spec.partitions}; choose the number that is there, or delete the topic`,
     });
   }
-  const missing = specs.filter((_, index) => found[index] === undefined);
-  if (missing.length > 0) await broker.admin.createTopics(missing);
+  return specs.filter((_, index) => found[index] === undefined);
 }
 
 export class ShopRuntime {

@@ -35,7 +35,7 @@ describe('a shop that is sent records nobody can read', function () {
     broker = await openEmbeddedBroker({ backend: undefined, clock });
     const schemas = await loadSchemas('schemas');
     registry = await openEmbeddedRegistry({ schemas });
-    await ensureTopics(broker, topicSpecs(partitions, false));
+    await ensureTopics(broker, wallClock, topicSpecs(partitions, false));
     shop = await ShopRuntime.create({
       broker,
       registry,

@@ -94,7 +94,7 @@ async function runDemo(
   stop: StopSignal,
 ): Promise<ExitCode> {
   const { broker, clock } = house;
-  await ensureTopics(broker, [
+  await ensureTopics(broker, clock, [
     ...topicSpecs(defaultPartitions, false),
     { name: demoProgressTopic, partitions: 1, config: { 'cleanup.policy': 'compact' } },
   ]);

@@ -99,7 +99,7 @@ async function runUntilStopped(options: {
   const { partitions } = settings;
   if (settings.createTopics) {
     const counts = { order: partitions, sku: partitions, trackingNumber: partitions };
-    await ensureTopics(broker, topicSpecs(counts, false));
+    await ensureTopics(broker, clock, topicSpecs(counts, false));
   }
   const shop = await ShopRuntime.create({
     broker,

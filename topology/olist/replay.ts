@@ -90,7 +90,7 @@ export async function runReplay(options: ReplayOptions): Promise<ReplaySummary |
   options.onPlanned?.({ events: plan.events.length });
   const shop = await createShop(options);
   if (options.reset === true) await deleteTopics(options, shop);
-  await ensureTopics(broker, replayTopics(options.partitions));
+  await ensureTopics(broker, clock, replayTopics(options.partitions));
   if (options.reset === true) await forgetOffsets(options, shop);
   const beganMs = clock.monotonicMs();
   try {
