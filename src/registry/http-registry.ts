@@ -176,6 +176,8 @@ class HttpRegistry implements SchemaRegistry {
     const answer = await this.#request('PUT', `/config/${encodeURIComponent(subject)}`, {
       compatibility: level,
     });
+    // 409: somebody set one in the same moment. Registering compares the level with ours and looks again if it differs.
+    if (answer.status === 409) return;
     if (answer.status !== 200) throw this.#failure(answer, `the level ${level} cannot be set`, { subject });
   }
 
