@@ -53,6 +53,10 @@ export function registryContract(open: () => Promise<SchemaRegistry>): void {
       const schema = record(name, [orderId]);
       const all = await Promise.all(Array.from({ length: 10 }, () => registry.register(subject, schema)));
       assert.deepEqual(new Set(all.map(({ id }) => id)).size, 1);
+      const leveled = await Promise.all(
+        Array.from({ length: 10 }, () => registry.register(`${subject}-leveled`, schema, 'FULL_TRANSITIVE')),
+      );
+      assert.deepEqual(new Set(leveled.map(({ id }) => id)).size, 1);
     }),
   );
 
