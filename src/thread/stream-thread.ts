@@ -78,6 +78,8 @@ interface Restoring {
 const roundRecordsMax = 1_000;
 /** Restores at once: each may hold a client of its own. */
 const restoresMax = 4;
+/** Below the few milliseconds that a commit takes on Kafka, above what would spin. */
+const commitLookMs = 3;
 const recoverBackoffMsMax = 5_000;
 const retryMs = 200;
 
@@ -237,8 +239,8 @@ export class StreamThread {
       if (idle) await clock.sleep(settings.pollMs, this.#stop.signal);
       return;
     }
-    const untilCommit =
-      this.#commit === undefined ? this.#commitDueMs - clock.monotonicMs() : settings.pollMs;
+    // With a commit in flight the next one can begin as soon as it ends, which nothing but a look tells.
+    const untilCommit = this.#commit === undefined ? this.#commitDueMs - clock.monotonicMs() : commitLookMs;
     const dirty = this.#openCount() > 0;
     const waitMs = idle ? Math.max(0, Math.min(settings.pollMs, dirty ? untilCommit : settings.pollMs)) : 0;
     // Restores and fetched ends come in beside the poll: look after them often.
