@@ -146,7 +146,10 @@ export interface Producer {
   /** Fences older producers of the same transactional id and ends their open transaction. */
   init(): Promise<void>;
   begin(): Promise<void>;
-  /** Takes the record into the producer's buffer. Resolves at once unless the buffer is full. */
+  /**
+   * Takes the records into the producer's buffer. Resolves at once unless the buffer is full. A retriable error
+   * inside a transaction means that none was taken; without one, that the same call may write some twice.
+   */
   send(records: readonly OutgoingRecord[]): Promise<void>;
   /** Resolves when everything sent so far is acknowledged. */
   flush(): Promise<void>;
