@@ -171,8 +171,10 @@ describe('at least once', () => {
         outputs: [record('k', 'out', 'totals')],
         changelog: [
           record('k', 'state', 'app-counts-changelog'),
-          record('t-set', '1'),
-          record('t-gone', null),
+          record('t000000000-gone', null),
+          record('t000000001-moved', null),
+          record('t000000002-moved', '1'),
+          record('t000000003-set', '1'),
           record('cinput/words', '12345678'),
         ],
         offsets: [],
@@ -180,7 +182,7 @@ describe('at least once', () => {
       const { beforeOffsets, afterOffsets } = writeOrder([{ task: { plan }, sealed }]);
       assert.deepEqual(
         beforeOffsets.map((part) => part.map(({ key }) => String(key))),
-        [['k'], ['t-set'], ['k'], ['t-gone']],
+        [['k'], ['t000000001-moved', 't000000002-moved', 't000000003-set'], ['k'], ['t000000000-gone']],
       );
       assert.deepEqual(
         afterOffsets.map(({ key }) => String(key)),
