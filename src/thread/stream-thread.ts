@@ -599,10 +599,15 @@ export class StreamThread {
     await this.#commit;
     const tasks = [...this.#running.values()].map(({ task }) => task);
     if (this.#commitError === undefined && tasks.length > 0) {
-      // With the positions read anew, so that the next start replays nothing.
-      this.commitCycle.refreshPositions();
       this.#startCommit(tasks);
       await this.#commit;
+      // A position covers what was stored before its commit: an empty one proves the last, and the next start
+      // replays nothing.
+      if (this.#commitError === undefined) {
+        this.commitCycle.refreshPositions();
+        this.#startCommit(tasks);
+        await this.#commit;
+      }
     }
     const failure: StreamsError | undefined = this.#commitError;
     if (failure !== undefined)
