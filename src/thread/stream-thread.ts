@@ -11,7 +11,7 @@
 import { asStreamsError, type StreamsError } from '../base/errors.ts';
 import type { TopicPartition } from '../base/record.ts';
 import { CommitCycle } from '../commit/commit-cycle.ts';
-import type { RestoreProgress } from '../restore/changelog-restorer.ts';
+import type { RestoreStatus } from '../restore/restore-watch.ts';
 import type { StreamTask } from '../task/stream-task.ts';
 import { Ownership, type OwnershipCounters } from './ownership.ts';
 import { damagedTask, endsTheInstance } from './reactions.ts';
@@ -83,8 +83,13 @@ export class StreamThread {
     return this.#lifecycles.states();
   }
 
-  restoring(): readonly RestoreProgress[] {
-    return this.#restores.progress();
+  restoring(): readonly RestoreStatus[] {
+    return this.#restores.status();
+  }
+
+  /** Records that restores have written to stores so far. */
+  get restoredTotal(): number {
+    return this.#restores.restoredTotal;
   }
 
   /** How often tasks came and went. */

@@ -7,6 +7,7 @@
  */
 import { asStreamsError, type StreamsError } from '../base/errors.ts';
 import { type RestoreProgress, restoreTask } from '../restore/changelog-restorer.ts';
+import { type RestoreStatus, RestoreWatch } from '../restore/restore-watch.ts';
 import { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
 import { damagedTask, endsTheInstance } from './reactions.ts';
@@ -16,6 +17,7 @@ import { retryMs, type ThreadOptions } from './thread-options.ts';
 
 interface Restoring {
   readonly progress: RestoreProgress;
+  readonly watch: RestoreWatch;
   abandoned: boolean;
   done: Promise<void>;
 }
@@ -32,6 +34,8 @@ export class TaskRestores {
   readonly #ended: (() => Promise<void>)[] = [];
   /** Tasks whose local state is proven damaged. */
   readonly #damaged = new Set<string>();
+  /** By restores that have ended, one way or the other. */
+  #restoredBefore = 0;
   /** Monotonic; the pause after a failure, during which the loop goes on and the membership lives. */
   #notBeforeMs = 0;
 
@@ -54,8 +58,15 @@ export class TaskRestores {
     return this.#waiting.length > 0;
   }
 
-  progress(): readonly RestoreProgress[] {
-    return [...this.#restoring.values()].map(({ progress }) => progress);
+  status(): readonly RestoreStatus[] {
+    return [...this.#restoring.values()].map(({ watch }) => watch.status());
+  }
+
+  /** Records that restores of this instance have written to stores so far. */
+  get restoredTotal(): number {
+    let total = this.#restoredBefore;
+    for (const { progress } of this.#restoring.values()) total += progress.restored;
+    return total;
   }
 
   taskIds(): string[] {
@@ -89,13 +100,16 @@ export class TaskRestores {
       if (plan === undefined) return;
       this.#lifecycles.move(plan.taskId, 'restore');
       const progress: RestoreProgress = { taskId: plan.taskId, restored: 0, remaining: 0 };
-      const restoring: Restoring = { progress, abandoned: false, done: Promise.resolve() };
+      const { clock, log } = this.#options;
+      const watch = new RestoreWatch(progress, clock, log);
+      const restoring: Restoring = { progress, watch, abandoned: false, done: Promise.resolve() };
       this.#restoring.set(plan.taskId, restoring);
       restoring.done = this.#restore(plan, restoring)
         .catch((error: unknown) => () => Promise.reject(error))
         .then((begin) => {
           this.#ended.push(async () => {
             this.#restoring.delete(plan.taskId);
+            this.#restoredBefore += progress.restored;
             try {
               await begin();
             } catch (error) {
@@ -106,8 +120,9 @@ export class TaskRestores {
     }
   }
 
-  /** Lets the tasks run whose restore has ended. */
+  /** Lets the tasks run whose restore has ended, and looks after the others. */
   async beginEnded(): Promise<void> {
+    for (const { watch } of this.#restoring.values()) watch.look();
     for (let ended = this.#ended.shift(); ended !== undefined; ended = this.#ended.shift()) await ended();
   }
 
@@ -143,7 +158,6 @@ export class TaskRestores {
   /** Restores and returns what makes the task run; called by the loop, when nothing else is under way. */
   async #restore(plan: TaskPlan, restoring: Restoring): Promise<() => Promise<void>> {
     const { broker, log, clock, destroyTaskBackend } = this.#options;
-    const beganMs = clock.monotonicMs();
     for (;;) {
       if (this.#damaged.delete(plan.taskId)) {
         log.warn('local state is rebuilt from the changelog', { taskId: plan.taskId, reason: 'damaged' });
@@ -172,12 +186,12 @@ export class TaskRestores {
           await state.close();
           return async () => {};
         }
-        const ms = Math.round(clock.monotonicMs() - beganMs);
+        const summary = restoring.watch.summary();
         return async () => {
           if (restoring.abandoned) return await state.close();
           await this.#running.begin(plan, state, result.committed);
           this.#lifecycles.move(plan.taskId, 'restored');
-          log.info('task runs', { taskId: plan.taskId, restored: restoring.progress.restored, ms });
+          log.info('task runs', { taskId: plan.taskId, ...summary });
         };
       } catch (error) {
         await state.close();
