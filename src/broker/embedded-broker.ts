@@ -13,7 +13,7 @@
  */
 import type { KeyValueBackend } from '../base/backend-port.ts';
 import type { Clock } from '../base/clock-port.ts';
-import { StreamsError } from '../base/errors.ts';
+import { asStreamsError, StreamsError } from '../base/errors.ts';
 import type { TopicPartition } from '../base/record.ts';
 import { type Logger, silentTelemetry } from '../base/telemetry-port.ts';
 import type {
@@ -30,8 +30,9 @@ import type {
 import { LogCleaner } from './embedded-cleaner.ts';
 import { EmbeddedConsumer } from './embedded-consumer.ts';
 import { GroupRegistry } from './embedded-groups.ts';
+import { groupOffsetKey, numberValue } from './embedded-keys.ts';
 import { loadBroker } from './embedded-loader.ts';
-import { OffsetStore } from './embedded-offsets.ts';
+import { type GroupOffset, OffsetStore } from './embedded-offsets.ts';
 import { EmbeddedProducer } from './embedded-producer.ts';
 import { EmbeddedStorage } from './embedded-storage.ts';
 import { TopicRegistry } from './embedded-topics.ts';
@@ -100,7 +101,7 @@ export class EmbeddedBroker implements Broker {
       clock,
       markerDelayMs: options.markerDelayMs,
     });
-    this.#groups = new GroupRegistry(clock);
+    this.#groups = new GroupRegistry(clock, (offsets) => this.#commitOffsets(offsets));
     this.#cleaner = new LogCleaner(storage, clock, chunkBytesMax);
     this.admin = this.#createAdmin();
   }
@@ -227,6 +228,25 @@ export class EmbeddedBroker implements Broker {
       await this.#clock.sleep(Math.min(leftMs, this.#transactions.nextExpiryMs()), settled.signal);
       this.#offsets.removeWaiter(wake);
     }
+  }
+
+  /** Without a transaction: one synced batch, with all that was written without one so far. */
+  async #commitOffsets(offsets: readonly GroupOffset[]): Promise<void> {
+    this.#checkOpen();
+    this.#storage.check();
+    for (const { topic, partition } of offsets) this.#topics.log(topic, partition);
+    await this.#storage
+      .write((writes) => {
+        for (const { groupId, topic, partition, offset } of offsets) {
+          const number = this.#topics.get(topic)?.number;
+          if (number === undefined) continue;
+          writes.push({ key: groupOffsetKey(groupId, number, partition), value: numberValue(offset) });
+        }
+      })
+      .catch((error: unknown) => {
+        throw asStreamsError(error, 'BROKER_REQUEST_FAILED');
+      });
+    for (const offset of offsets) if (this.#topics.get(offset.topic) !== undefined) this.#offsets.set(offset);
   }
 
   #parts() {

@@ -227,6 +227,20 @@ class SimulatedMember implements GroupMember {
     }
   }
 
+  async commitOffsets(offsets: readonly PartitionOffset[]): Promise<void> {
+    const { process, watch } = this.#options;
+    if (process.cut) {
+      await whileCut(process, 500);
+      throw unavailable('committing offsets');
+    }
+    const work = async (): Promise<void> => {
+      await this.#inner.commitOffsets(offsets);
+      watch.sent(process.name, this.groupId, offsets);
+      watch.committed(process.name, this.groupId, offsets);
+    };
+    await process.call('commit', work, () => unavailable('committing offsets'));
+  }
+
   async close(): Promise<void> {
     this.#options.watch.closed(this.#options.process.name, this.groupId);
     await this.#inner.close();
