@@ -53,6 +53,11 @@ export interface EmbeddedBrokerOptions {
   readonly transactionTimeoutMs?: number;
   /** How long `committedOffsets` waits for offsets to be stable before it fails, retriably. Default: 5 s. */
   readonly stableOffsetsWaitMs?: number;
+  /**
+   * Asked once per log of a commit, and once for its offsets: how long their markers take to land, as on a
+   * cluster. For the simulator; by default all of a commit is seen at once.
+   */
+  readonly markerDelayMs?: () => number;
 }
 
 /** Opens the broker; what the backend holds is its topics. Errors: STORE_CORRUPTED, STORE_IO_FAILED. */
@@ -89,7 +94,13 @@ export class EmbeddedBroker implements Broker {
     this.#storage = storage;
     this.#topics = new TopicRegistry({ storage, offsets, clock, chunkBytesMax });
     const topicNumber = (topic: string): number | undefined => this.#topics.get(topic)?.number;
-    this.#transactions = new TransactionCoordinator({ storage, offsets, topicNumber, clock });
+    this.#transactions = new TransactionCoordinator({
+      storage,
+      offsets,
+      topicNumber,
+      clock,
+      markerDelayMs: options.markerDelayMs,
+    });
     this.#groups = new GroupRegistry(clock, (offsets) => this.#commitOffsets(offsets));
     this.#cleaner = new LogCleaner(storage, clock, chunkBytesMax);
     this.admin = this.#createAdmin();

@@ -140,6 +140,7 @@ export class CommitCycle {
 
   async #run(tasks: readonly Sealed[], member: GroupMember): Promise<void> {
     const producer = await this.#again(this.#deadline(), () => this.#ensureProducer());
+    const positions = await this.#provenPositions(tasks.map(({ task }) => task));
     try {
       if (this.#guarantee === 'exactly_once_v2') await this.#commitExactlyOnce(producer, tasks, member);
       else await this.#commitAtLeastOnce(producer, tasks, member);
@@ -148,7 +149,6 @@ export class CommitCycle {
     }
     this.counters.commits++;
     try {
-      const positions = await this.#provenPositions(tasks.map(({ task }) => task));
       // 4 store
       this.#onStep?.('store');
       for (const { task, sealed } of tasks) await storeTask(task, sealed, positions.get(task.id));
@@ -213,9 +213,11 @@ export class CommitCycle {
   }
 
   /**
-   * Between a commit and the next begin nothing of ours is open, so every record below the last stable
-   * offset of our changelogs is in the sealed generation or below it: a proven lower bound for the batch
-   * of step 4. The high watermark would be no bound: it may include a zombie's writes.
+   * A proven lower bound for the batch of step 4. Between the last store and this begin nothing of ours is open,
+   * so every record of ours below the last stable offset is in the store already. That no other instance has
+   * written there is proven afterwards, by the offsets that the group takes from us: read after the commit,
+   * the bound would include what a new owner wrote while we stood still before reading it, and a store with
+   * that position would lack those records for ever. The high watermark would be no bound: a zombie's writes.
    */
   async #provenPositions(tasks: readonly StreamTask[]): Promise<Map<string, Map<string, number>>> {
     const result = new Map<string, Map<string, number>>();
@@ -238,7 +240,7 @@ export class CommitCycle {
     return result;
   }
 
-  /** The next commit reads the positions again: before a clean close, so that a restart replays nothing. */
+  /** The next commit reads the positions anew: one more, empty, before a clean close, so that a restart replays nothing. */
   refreshPositions(): void {
     this.#positionsReadMs = Number.NEGATIVE_INFINITY;
   }
