@@ -114,6 +114,33 @@ describe('rules of positions and restore', () => {
     await zombie.close();
   });
 
+  it('P1 an instance that stands still after its commit does not take the new owner’s records for its own', async () => {
+    let newOwner: (() => Promise<void>) | undefined;
+    await open({
+      change: (producer) => ({
+        commit: async () => {
+          await producer.commit();
+          await newOwner?.();
+        },
+      }),
+    });
+    await bench.feed(['a']);
+    await bench.commit();
+    const other = await writer('new owner');
+    newOwner = async () => {
+      await other.begin();
+      await other.send([entry('b', 7)]);
+      await other.commit();
+    };
+    await bench.feed(['a']);
+    await bench.commit();
+    newOwner = undefined;
+    // It gets the task back.
+    await bench.startTasks();
+    assert.equal(await bench.stored('b'), 7);
+    await other.close();
+  });
+
   it('P2 a store that lags is replayed to the end before it serves', async () => {
     let fails = false;
     const disk = new MemoryDisk({
@@ -244,6 +271,8 @@ describe('rules of positions and restore', () => {
     const disk = new MemoryDisk();
     await open({ disk });
     await bench.feed(['a', 'b']);
+    await bench.commit();
+    // A position covers what was stored before its commit.
     await bench.commit();
     const before = await bench.task.state.readMeta([position]);
     await bench.feed(['a']);
