@@ -5,11 +5,13 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'mocha';
 import { StreamsApp } from '../../src/app/streams-app.ts';
+import { placeStandbys } from '../../src/assign/place-standbys.ts';
 import type { Clock } from '../../src/base/clock-port.ts';
 import { StreamsError } from '../../src/base/errors.ts';
 import { type Logger, silentTelemetry } from '../../src/base/telemetry-port.ts';
 import { wallClock } from '../../src/base/wall-clock.ts';
 import type { Broker, Consumer, GroupEvent, GroupMember } from '../../src/broker/broker-port.ts';
+import { balance } from '../../src/broker/embedded-assignor.ts';
 import { openEmbeddedBroker } from '../../src/broker/embedded-broker.ts';
 import { restoreTask } from '../../src/restore/changelog-restorer.ts';
 import { MemoryDisk } from '../../src/store/memory-backend.ts';
@@ -355,6 +357,36 @@ describe('rules of ownership', () => {
       members.map((member) => group.owned(member).length),
       [4, 4, 4],
     );
+  });
+
+  it('O9 a standby is placed where the group would put the task if its owner left', () => {
+    const tasks = ['0_0', '0_1', '0_2', '0_3'];
+    const names = ['a', 'b', 'c'];
+    const owners = balance(new Array<string | undefined>(tasks.length).fill(undefined), names);
+    const placed = placeStandbys({
+      instances: names.map((name) => ({ name, host: undefined, tags: {} })),
+      tasks,
+      owners: new Map(tasks.map((task, index) => [task, owners[index] as string])),
+      numStandbys: 1,
+      current: new Map(),
+      spreadTags: [],
+    });
+    let certain = 0;
+    for (const leaver of names) {
+      const left = names.filter((name) => name !== leaver);
+      const after = balance(
+        owners.map((owner) => (owner === leaver ? undefined : owner)),
+        left,
+      );
+      const heirs = tasks.flatMap((task, index) => (owners[index] === leaver ? [[task, after[index]]] : []));
+      // With one task to give away there is no doubt who is the least loaded.
+      for (const [task, heir] of heirs.length === 1 ? heirs : []) {
+        certain++;
+        assert.deepEqual(placed.get(task as string), [heir]);
+      }
+      for (const [task] of heirs) assert.notDeepEqual(placed.get(task as string), [leaver]);
+    }
+    assert.ok(certain > 0);
   });
 
   it('O12 the membership is polled through a restore that hangs and through slow work', async () => {
