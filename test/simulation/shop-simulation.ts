@@ -103,7 +103,7 @@ async function wire(seed: number, faults: FaultSwitches): Promise<Wiring> {
   };
 }
 
-/** One seed: five instances, about 60 orders, at least 2,000 records, about a dozen faults. */
+/** One seed: five instances, 70 orders, at least 2,000 records, about a dozen faults. */
 export async function simulateShop(
   seed: number,
   options: ShopSimulationOptions = {},
@@ -128,7 +128,7 @@ export async function simulateShop(
     commitRecordsMax: [50, 500, 20_000][random.integer(3)] as number,
   };
   const { serdes, shop, participants } = await wire(seed, switches);
-  const inputs = inputsOf({ seed, random, orders: options.orders ?? 60, switches, partitions, serdes });
+  const inputs = inputsOf({ seed, random, orders: options.orders ?? 70, switches, partitions, serdes });
   let outcome: ShopOutcome | undefined;
   const report = await simulate({
     seed,
@@ -172,6 +172,8 @@ interface InputOptions {
 /** How long customers come, and how much longer goods come: faults strike until then. */
 const buyingMs = 4_000;
 const deliveriesMs = 6_000;
+/** A cancel comes so late at most: some parcels have left then, some are leaving. */
+const cancelMsMax = 4_000;
 
 /** Opening stock, then purchases with second thoughts at any later moment, and goods. Some of it comes twice. */
 function inputsOf({ seed, random, orders, switches, partitions, serdes }: InputOptions): SimulationInput[] {
@@ -196,9 +198,7 @@ function inputsOf({ seed, random, orders, switches, partitions, serdes }: InputO
     add(atMs, 'purchase.events', orderId, placed);
     const cancels =
       cancel ?? (random.next() < 0.12 ? lateCancel(orderId, simulationStartMs + atMs) : undefined);
-    // Up to so late that the parcels may have left.
-    if (cancels !== undefined)
-      add(atMs + random.integer(deliveriesMs - buyingMs), 'purchase.events', orderId, cancels);
+    if (cancels !== undefined) add(atMs + random.integer(cancelMsMax), 'purchase.events', orderId, cancels);
     if (restock !== undefined)
       add(atMs + random.integer(deliveriesMs - buyingMs), 'inventory.events', restock.sku, restock);
   }
