@@ -39,7 +39,7 @@ export const groups = [
   {
     name: 'unit and contract',
     deadlineMs: 12 * minute,
-    takes: (path) => /^(architecture\/|unit\/|contract\/|[^/]+$)/.test(path),
+    takes: (path) => /^(architecture\/|unit\/|rules\/|contract\/|[^/]+$)/.test(path),
   },
   { name: 'topology', deadlineMs: 15 * minute, takes: (path) => /^(topology|simulation)\//.test(path) },
   { name: 'real parts', deadlineMs: 40 * minute, takes: () => true },
