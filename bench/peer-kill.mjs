@@ -58,12 +58,13 @@ function startPeer(env) {
   peer.ended = new Promise((settle) => child.on('exit', (code, signal) => settle({ code, signal })));
   createInterface({ input: child.stderr }).on('line', (line) => {
     if (!line.startsWith('{')) return;
-    const { msg, restored, level } = JSON.parse(line);
+    const { msg, restored, level, facility } = JSON.parse(line);
     if (msg === 'task runs') {
       peer.restored += restored;
       peer.running += 1;
     }
-    if (level !== 'info' && level !== 30) process.stderr.write(`${line}\n`);
+    // A setting that only some of the clients know is none of our business here.
+    if (level !== 'info' && facility !== 'CONFWARN') process.stderr.write(`${line}\n`);
   });
   return peer;
 }
