@@ -85,8 +85,9 @@ export class KafkaProducer implements Producer {
     if (!records.every(({ topic, partition }) => facts.isKnown(topic, partition)))
       await facts.requireTopics(records);
     let deadlineMs: number | undefined;
+    let producer = this.#options.handle.now((client) => client);
     for (let i = 0; i < records.length; ) {
-      if (this.#produce(records[i] as OutgoingRecord)) {
+      if (this.#produce(producer, records[i] as OutgoingRecord)) {
         deadlineMs = undefined;
         i += 1;
         continue;
@@ -103,6 +104,8 @@ export class KafkaProducer implements Producer {
         );
       }
       await this.#options.clock.sleep(spacePauseMs);
+      // It may have been closed meanwhile.
+      producer = this.#options.handle.now((client) => client);
     }
   }
 
@@ -183,20 +186,18 @@ export class KafkaProducer implements Producer {
   }
 
   /** Whether the library took the record; false when its buffer is full. */
-  #produce(record: OutgoingRecord): boolean {
+  #produce(producer: NativeProducer, record: OutgoingRecord): boolean {
     const { topic, partition, value, key, timestamp, headers } = record;
     try {
-      this.#options.handle.now((producer) =>
-        producer.produce(
-          topic,
-          partition,
-          solid(value),
-          solid(key),
-          Math.max(1, Math.trunc(timestamp)),
-          // Anything but undefined is never freed by the library.
-          undefined,
-          headers.length === 0 ? undefined : nativeHeaders(headers),
-        ),
+      producer.produce(
+        topic,
+        partition,
+        solid(value),
+        solid(key),
+        Math.max(1, Math.trunc(timestamp)),
+        // Anything but undefined is never freed by the library.
+        undefined,
+        headers.length === 0 ? undefined : nativeHeaders(headers),
       );
       return true;
     } catch (thrown) {

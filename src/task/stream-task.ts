@@ -191,7 +191,10 @@ export class StreamTask {
     for (const { source, record } of round)
       if (record !== undefined) this.#graph.collectReads(source, record, requests);
     await this.state.load(requests);
-    for (const decoded of round) await this.#processOne(decoded);
+    for (const decoded of round) {
+      const slow = this.#processOne(decoded);
+      if (slow !== undefined) await slow;
+    }
     this.state.endRound();
     return round.length;
   }
@@ -281,9 +284,13 @@ export class StreamTask {
     const round: DecodedRecord[] = [];
     while (round.length < recordsMax) {
       let chosen: RecordQueue | undefined;
+      let earliestMs = Number.POSITIVE_INFINITY;
       for (const queue of this.#queues.values()) {
-        if (queue.count > 0 && (chosen === undefined || queue.headTimestamp() < chosen.headTimestamp()))
-          chosen = queue;
+        if (queue.count === 0) continue;
+        const headMs = queue.headTimestamp();
+        if (chosen !== undefined && headMs >= earliestMs) continue;
+        chosen = queue;
+        earliestMs = headMs;
       }
       const queued = chosen?.shift();
       if (chosen === undefined || queued === undefined) break;
@@ -326,43 +333,65 @@ export class StreamTask {
     return { topic: batch.topic, partition: batch.partition, offset: batch.offset(index), taskId: this.id };
   }
 
-  async #processOne(decoded: DecodedRecord): Promise<void> {
+  /** A promise only where a read was slow: one for every record would cost as much as processing it. */
+  #processOne(decoded: DecodedRecord): Promise<void> | undefined {
     const { queued, source, record, error } = decoded;
     this.counters.processed++;
     if (record === undefined) {
       this.#park(queued, 'deserialization', must(error, 'a record is decoded or has an error'));
-      return;
+      return undefined;
     }
     if (record.timestamp < 0) {
       this.counters.dropped++;
-      return;
+      return undefined;
     }
     if (record.timestamp <= this.#options.clock.nowMs() + this.#options.timestampAheadMsMax) {
       this.#streamTimeMs = Math.max(this.#streamTimeMs, record.timestamp);
     }
     this.#current = queued;
-    const failure = await this.#atomically(() => this.#graph.process(source, record));
+    const work = (): void => this.#graph.process(source, record);
+    const failure = this.#attempt(work);
+    if (failure instanceof StateMiss)
+      return this.#again(work, failure).then((later) => this.#processed(queued, later));
+    this.#processed(queued, failure);
+    return undefined;
+  }
+
+  #processed(queued: QueuedRecord, failure: StreamsError | undefined): void {
     this.#current = undefined;
     if (failure !== undefined) this.#park(queued, 'processing', failure);
   }
 
   /** Runs `work` under a savepoint; slow reads are loaded and the work done again. The error, or undefined. */
   async #atomically(work: () => void): Promise<StreamsError | undefined> {
+    const failure = this.#attempt(work);
+    return failure instanceof StateMiss ? this.#again(work, failure) : failure;
+  }
+
+  /** Runs `work` once under a savepoint; what it threw, after everything it did was rolled back. */
+  #attempt(work: () => void): StreamsError | StateMiss | undefined {
     const state = this.state.savepoint();
     const outputs = this.#collector.savepoint();
     const timers = this.#timers.savepoint();
-    for (let attempt = 0; attempt < slowReadsMax; attempt++) {
-      try {
-        work();
-        return undefined;
-      } catch (error) {
-        this.state.rollback(state);
-        this.#collector.rollback(outputs);
-        this.#timers.rollback(timers);
-        if (!(error instanceof StateMiss)) return asStreamsError(error, 'PROCESSING_FAILED');
-        this.state.slowReads++;
-        await this.state.load([error.request]);
-      }
+    try {
+      work();
+      return undefined;
+    } catch (error) {
+      this.state.rollback(state);
+      this.#collector.rollback(outputs);
+      this.#timers.rollback(timers);
+      return error instanceof StateMiss ? error : asStreamsError(error, 'PROCESSING_FAILED');
+    }
+  }
+
+  async #again(work: () => void, first: StateMiss): Promise<StreamsError | undefined> {
+    let miss = first;
+    for (let attempt = 1; attempt < slowReadsMax; attempt++) {
+      this.state.slowReads++;
+      await this.state.load([miss.request]);
+      const failure = this.#attempt(work);
+      if (!(failure instanceof StateMiss)) return failure;
+      miss = failure;
     }
     throw new StreamsError('INVARIANT_BROKEN', 'one record read more state than a task may', {
       context: { taskId: this.id },
