@@ -20,15 +20,11 @@ import { fromMapKey } from '../base/bytes.ts';
 
 /** A value's bytes (null = known to be absent) and, once somebody decoded them, the value. */
 export interface StateEntry {
-  /** Of a committed entry that is decoded: `onDisk`, because nobody will ask for its bytes again. */
-  bytes: Buffer | null;
+  readonly bytes: Buffer | null;
   decoded: unknown;
   /** The key as it was written; only until it is stored, and only where the writer had it at hand. */
   keyBytes: Buffer | undefined;
 }
-
-/** Stands for bytes that are on disk and need not be kept in memory beside the decoded value. */
-const onDisk = Buffer.alloc(0);
 
 /** A range read from disk, in byte order, with the writes that came since laid over it. */
 export interface LoadedRange {
@@ -189,8 +185,6 @@ export class Generations {
     if (this.#sealed === undefined) return;
     for (const [key, entry] of this.#sealed.entries) {
       entry.keyBytes = undefined;
-      // Buffers that outlive many collections are most of what the garbage collector has to copy.
-      if (entry.bytes !== null && entry.decoded !== undefined) entry.bytes = onDisk;
       this.#cache.set(key, entry);
       // What the round at hand has loaded must not be older; what it has not, it will not read.
       if (this.#batch.has(key)) this.#batch.set(key, entry);
