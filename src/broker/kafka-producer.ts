@@ -44,6 +44,8 @@ export interface KafkaProducerOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly onClose: () => void;
+  /** Told of every offset that the library is given, and given again: it does not free them. */
+  readonly onOffsetsSent: (count: number) => void;
 }
 
 type State = 'new' | 'ready' | 'open' | 'broken';
@@ -132,6 +134,7 @@ export class KafkaProducer implements Producer {
     }
     const list = offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
     await this.#transactional('sendOffsets', (producer, timeoutMs, done) => {
+      this.#options.onOffsetsSent(list.length);
       member
         .throughConsumer(
           (consumer) =>

@@ -44,7 +44,7 @@ export interface TaskOptions {
 export interface SealedTask {
   readonly outputs: readonly OutgoingRecord[];
   readonly changelog: readonly OutgoingRecord[];
-  /** The next offset to process, of every input. */
+  /** The next offset to process, of the inputs where it has moved; at least one. */
   readonly offsets: readonly PartitionOffset[];
 }
 
@@ -64,6 +64,8 @@ interface DecodedRecord {
 
 /** A slow read loads one thing and tries again; more tries than this is a processor that reads without end. */
 const slowReadsMax = 10_000;
+/** Unmoved offsets are committed again after so long: far below what any broker forgets them in. */
+const allOffsetsEveryMs = 600_000;
 
 export class StreamTask {
   readonly plan: TaskPlan;
@@ -79,6 +81,8 @@ export class StreamTask {
   #streamTimeMs = -1;
   #current: QueuedRecord | undefined;
   #commitRequested = false;
+  /** Monotonic; when the offsets of all inputs were last given to a commit. */
+  #allOffsetsMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: TaskOptions) {
     this.#options = options;
@@ -144,6 +148,7 @@ export class StreamTask {
     await this.#timers.load(this.state.scanCommitted(this.plan.taskStore, 1_000));
     this.#streamTimeMs = this.#timers.clock('stream') ?? -1;
     this.#committed.clear();
+    this.#allOffsetsMs = Number.NEGATIVE_INFINITY;
     for (const { topic, offset } of committed) this.#committed.set(topic, offset);
     for (const queue of this.#queues.values()) queue.clear();
     this.#graph.init();
@@ -237,9 +242,10 @@ export class StreamTask {
   seal(position: (input: TopicPartition) => number): SealedTask {
     if (this.#timers.clock('stream') !== this.#streamTimeMs && this.#streamTimeMs >= 0)
       this.#timers.setClock('stream', this.#streamTimeMs);
-    const offsets = this.plan.inputs.map((input) => ({ ...input, offset: this.nextOffset(input, position) }));
+    const next = this.plan.inputs.map((input) => ({ ...input, offset: this.nextOffset(input, position) }));
     // Into the changelog too: the broker may forget the group's offsets, and a new disk knows none.
-    for (const { topic, offset } of offsets) this.#timers.setClock(inputClock(topic), offset);
+    for (const { topic, offset } of next) this.#timers.setClock(inputClock(topic), offset);
+    const offsets = this.#offsetsToCommit(next);
     const outputs = this.#collector.seal();
     const changelogOf = new Map(this.plan.stores.map(({ spec, changelog }) => [spec.name, changelog]));
     const changelog: OutgoingRecord[] = [];
@@ -253,6 +259,20 @@ export class StreamTask {
     }
     this.#timers.sealed();
     return { outputs, changelog, offsets };
+  }
+
+  /**
+   * Those that have moved, and one in any case, because it is what fences a zombie. The Kafka client never frees
+   * what it is given here, so an input that stands still is named only now and then, before the broker forgets it.
+   */
+  #offsetsToCommit(next: readonly PartitionOffset[]): readonly PartitionOffset[] {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs - this.#allOffsetsMs >= allOffsetsEveryMs) {
+      this.#allOffsetsMs = nowMs;
+      return next;
+    }
+    const moved = next.filter(({ topic, offset }) => this.#committed.get(topic) !== offset);
+    return moved.length > 0 ? moved : next.slice(0, 1);
   }
 
   /** Step 4, after the transaction has committed. `changelogPositions`: proven lower bounds, if any are new. */
