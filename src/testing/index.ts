@@ -12,6 +12,7 @@ export {
 export type { SimulatedApplication } from './simulation/simulated-machine.ts';
 export {
   type ClusterView,
+  type CommittedView,
   type SimulationInput,
   type SimulationOptions,
   type SimulationReport,

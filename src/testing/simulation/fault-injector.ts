@@ -13,13 +13,12 @@ export interface FaultInjectorOptions {
   /** Grows while machines are added. */
   readonly machines: readonly SimulatedMachine[];
   readonly plan: readonly PlannedFault[];
+  /** How far a clock jumps at most, either way. */
+  readonly clockJumpMsMax: number;
   readonly addMachine: (application: SimulatedApplication) => SimulatedMachine;
   readonly onStruck: (kind: FaultKind, step: CommitStep) => void;
   readonly log: (line: string) => void;
 }
-
-/** How far a clock jumps at most, either way. */
-const clockJumpMsMax = 7_200_000;
 
 export class FaultInjector {
   readonly struck: string[] = [];
@@ -118,7 +117,7 @@ export class FaultInjector {
         process.diskError = true;
         return;
       case 'clock jump':
-        process.skewMs = Math.round((this.#random.next() * 2 - 1) * clockJumpMsMax);
+        process.skewMs = Math.round((this.#random.next() * 2 - 1) * this.#options.clockJumpMsMax);
         this.#later(100, 4_000, () => {
           process.skewMs = 0;
         });

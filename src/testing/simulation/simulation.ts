@@ -43,7 +43,14 @@ export interface SimulationOptions {
     /** Planned; those whose step is not reached in time do not happen. Default: 12. */
     readonly count?: number;
     readonly kinds?: readonly FaultKind[];
+    /** How far a clock jumps at most, either way; a timer set meanwhile is as late. Default: two hours. */
+    readonly clockJumpMsMax?: number;
   };
+  /**
+   * What a healed cluster still has to do, undefined when nothing: asked every virtual second while there is no
+   * lag. For what only time brings about (timers). Default: no lag is enough.
+   */
+  readonly awaited?: (view: CommittedView) => Promise<string | undefined>;
   /** What is wrong with the outcome, a sentence each. */
   readonly check: (view: ClusterView) => Promise<readonly string[]> | readonly string[];
   /** Keeps the log; without, only its digest. */
@@ -52,10 +59,14 @@ export interface SimulationOptions {
   readonly settleMsMax?: number;
 }
 
-/** What checkers see. */
-export interface ClusterView {
-  /** The committed records of a topic, partition after partition, each in offset order. */
+/** What can be seen while it runs. */
+export interface CommittedView {
+  /** The committed records of a topic, partition after partition, each in offset order; none where there is no such topic. */
   records(topic: string): Promise<readonly CommittedRecord[]>;
+}
+
+/** What checkers see. */
+export interface ClusterView extends CommittedView {
   /** The entries of a store on the disks of those who owned its tasks at the end. */
   entries(applicationId: string, store: string): Promise<readonly { key: Buffer; value: Buffer }[]>;
 }
@@ -85,6 +96,8 @@ class Simulation {
   readonly #plans = new Map<string, ApplicationPlan>();
   readonly #log: string[] = [];
   #digest = 0x811c9dc5;
+  /** What was awaited when it was last asked. */
+  #awaited: string | undefined;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -189,6 +202,7 @@ class Simulation {
         overMs,
         kinds: faults?.kinds ?? faultKinds,
       }),
+      clockJumpMsMax: faults?.clockJumpMsMax ?? 7_200_000,
       addMachine: (application) => add(application, `extra-${this.#machines.length}`),
       onStruck: (kind, step) => countFault(coverage, kind, step),
       log: this.#line,
@@ -236,15 +250,15 @@ class Simulation {
     return this.#scheduler.run(until, deadlineMs);
   }
 
-  /** True when every application has committed all there is in its inputs. */
+  /** True when every application has committed all there is in its inputs, and nothing more is awaited. */
   async #settle(broker: EmbeddedBroker): Promise<boolean> {
     let settled = false;
     let over = false;
     const look = (): void => {
       if (over) return;
-      this.#settledNow(broker).then((now) => {
-        settled = now;
-        if (!now) this.#scheduler.schedule(100, look);
+      this.#restMs(broker).then((restMs) => {
+        settled = restMs === 0;
+        if (!settled) this.#scheduler.schedule(restMs, look);
       });
     };
     look();
@@ -254,6 +268,29 @@ class Simulation {
     );
     over = true;
     return result;
+  }
+
+  /** How long to wait until the next look; 0 when all is done. */
+  async #restMs(broker: EmbeddedBroker): Promise<number> {
+    if (!(await this.#settledNow(broker))) return 100;
+    const { awaited } = this.#options;
+    if (awaited === undefined) return 0;
+    this.#awaited = await awaited(this.#committedView(broker));
+    if (this.#awaited !== undefined) return 1_000;
+    // It took several turns: something may have come in meanwhile.
+    return (await this.#settledNow(broker)) ? 0 : 100;
+  }
+
+  #committedView(broker: EmbeddedBroker): CommittedView {
+    return {
+      records: async (topic) => {
+        const [described] = await broker.admin.describeTopics([topic]);
+        return readCommitted(
+          broker,
+          Array.from({ length: described?.partitions ?? 0 }, (_, partition) => ({ topic, partition })),
+        );
+      },
+    };
   }
 
   async #settledNow(broker: EmbeddedBroker): Promise<boolean> {
@@ -302,7 +339,8 @@ class Simulation {
       }
     }
     const states = this.#machines.map(({ name, app, process }) => `${name} ${app?.state} ${process?.state}`);
-    return [...lines, ...states].join(', ');
+    const awaited = this.#awaited === undefined ? [] : [this.#awaited];
+    return [...awaited, ...lines, ...states].join(', ');
   }
 
   /** Which machine has each task. */
@@ -340,13 +378,7 @@ class Simulation {
       }
     }
     const view: ClusterView = {
-      records: async (topic) => {
-        const [described] = await broker.admin.describeTopics([topic]);
-        return readCommitted(
-          broker,
-          Array.from({ length: described?.partitions ?? 0 }, (_, partition) => ({ topic, partition })),
-        );
-      },
+      ...this.#committedView(broker),
       entries: async (applicationId, store) => stores.get(`${applicationId} ${store}`) ?? [],
     };
     violations.push(...(await this.#options.check(view)));
