@@ -17,7 +17,7 @@ import { readSortableInteger } from '../base/bytes.ts';
 import { StreamsError } from '../base/errors.ts';
 import { partitionKey } from '../base/record.ts';
 import type { Logger } from '../base/telemetry-port.ts';
-import type { Broker, Consumer } from '../broker/broker-port.ts';
+import type { Broker, Consumer, RecordBatch } from '../broker/broker-port.ts';
 import type { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
 import { clockKey, inputClock } from '../task/timer-index.ts';
@@ -116,32 +116,42 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
   return { outcome: 'restored', committed };
 }
 
-/** False when the task was taken away meanwhile. */
+/** False when the task was taken away meanwhile. The next batch is read while one is written. */
 async function replayAll(
   consumer: Consumer,
   replays: readonly Replay[],
   options: RestoreOptions,
 ): Promise<boolean> {
   const byTopic = new Map(replays.map((replay) => [partitionKey(replay.topic, replay.partition), replay]));
-  for (;;) {
-    const open = replays.filter((replay) => consumer.position(replay) < replay.end);
-    options.progress.remaining = open.reduce(
-      (sum, replay) => sum + replay.end - consumer.position(replay),
+  const poll = () => consumer.poll({ recordsMax: batchRecordsMax, waitMs: 100 });
+  let polled: Promise<RecordBatch[]> | undefined = poll();
+  while (polled !== undefined) {
+    const batches: RecordBatch[] = await polled;
+    // Positions are only looked at between two polls: during one they may be ahead of what was handed out.
+    const left = replays.reduce(
+      (sum, replay) => sum + Math.max(0, replay.end - consumer.position(replay)),
       0,
     );
-    if (open.length === 0) break;
-    if (options.abandoned()) return false;
-    const batches = await consumer.poll({ recordsMax: batchRecordsMax, waitMs: 100 });
-    for (const batch of batches) {
-      const replay = byTopic.get(partitionKey(batch.topic, batch.partition)) as Replay;
-      const next = batch.offset(batch.count - 1) + 1;
-      await options.state.applyChangelog(
-        replay.store,
-        changesOf(batch),
-        new Map([[`changelog/${replay.topic}`, String(next)]]),
-      );
-      options.progress.restored += batch.count;
+    polled = left > 0 && !options.abandoned() ? poll() : undefined;
+    try {
+      for (const batch of batches) {
+        const replay = byTopic.get(partitionKey(batch.topic, batch.partition)) as Replay;
+        await writeBatch(replay, batch, options);
+      }
+    } catch (error) {
+      // The consumer is closed next, and takes one call at a time.
+      await polled?.catch(() => undefined);
+      throw error;
     }
+    options.progress.remaining = left;
+    if (left === 0) return true;
   }
-  return true;
+  return false;
+}
+
+async function writeBatch(replay: Replay, batch: RecordBatch, options: RestoreOptions): Promise<void> {
+  const next = batch.offset(batch.count - 1) + 1;
+  const meta = new Map([[`changelog/${replay.topic}`, String(next)]]);
+  await options.state.applyChangelog(replay.store, changesOf(batch), meta);
+  options.progress.restored += batch.count;
 }

@@ -3,7 +3,6 @@
  * is no use (R5), what is written beside the data, and how a batch of changelog records becomes changes.
  */
 import type { Write } from '../base/backend-port.ts';
-import { fromMapKey, mapKey } from '../base/bytes.ts';
 import { StreamsError } from '../base/errors.ts';
 import type { TopicPartition } from '../base/record.ts';
 import type { Broker, RecordBatch } from '../broker/broker-port.ts';
@@ -106,16 +105,16 @@ function rebuildReason(
   return undefined;
 }
 
-/** The last value of each key. Errors: STORE_CORRUPTED for a record without a key. */
+/** In the log's order, keys repeated: in a batch the later write of a key wins. Errors: STORE_CORRUPTED for a record without a key. */
 export function changesOf(batch: RecordBatch): Write[] {
-  const last = new Map<string, Buffer | null>();
+  const writes: Write[] = [];
   for (let index = 0; index < batch.count; index++) {
     const key = batch.key(index);
     if (key === null)
       throw new StreamsError('STORE_CORRUPTED', 'a changelog record without a key', {
         context: { topic: batch.topic, partition: batch.partition, offset: batch.offset(index) },
       });
-    last.set(mapKey(key), batch.value(index));
+    writes.push({ key, value: batch.value(index) });
   }
-  return [...last].map(([key, value]) => ({ key: fromMapKey(key), value }));
+  return writes;
 }
