@@ -68,6 +68,11 @@ const keptBatchBytesMax = 8 * 1024 * 1024;
 /** From this version on the published Linux binary aborts the process inside `require`. */
 const firstNodeMajorWithoutPrebuilt = 22;
 
+/** Entries that are read at once when a whole database is verified. */
+const verifiedPageEntries = 10_000;
+/** Folders in which a flush or compaction has failed since they were last read to the end without an error. */
+const suspects = new Set<string>();
+
 const require = createRequire(import.meta.url);
 let library: NativeConstructor | undefined;
 
@@ -176,6 +181,15 @@ export class RocksDatabase {
         callback,
       ),
     );
+    if (suspects.has(path)) {
+      try {
+        await database.#readAll();
+      } catch (error) {
+        await database.close();
+        throw error;
+      }
+      suspects.delete(path);
+    }
     return database;
   }
 
@@ -223,6 +237,29 @@ export class RocksDatabase {
       Number(this.#native.getProperty('rocksdb.total-sst-files-size')) +
       Number(this.#native.getProperty('rocksdb.cur-size-all-mem-tables'))
     );
+  }
+
+  /**
+   * Fails when a flush or a compaction has failed. RocksDB as the binding opens it keeps such failures to itself,
+   * never repeats the flush, and lets a later write wait for it for ever.
+   */
+  requireBackgroundHealth(): void {
+    const failures = Number(this.#native.getProperty('rocksdb.background-errors'));
+    if (failures === 0) return;
+    suspects.add(this.#path);
+    throw new StreamsError('STORE_IO_FAILED', `${failures} flush(es) or compaction(s) failed`, {
+      context: { file: this.#path },
+    });
+  }
+
+  /** Reads every block, which checks its checksum. Errors: STORE_CORRUPTED, STORE_IO_FAILED. */
+  async #readAll(): Promise<void> {
+    const cursor = this.openCursor({});
+    try {
+      while ((await cursor.next(verifiedPageEntries)).length === verifiedPageEntries);
+    } finally {
+      await cursor.close();
+    }
   }
 
   close(): Promise<void> {

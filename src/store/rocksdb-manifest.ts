@@ -86,7 +86,8 @@ class ManifestReader {
     const tag = edit.varint();
     switch (tag) {
       case tags.comparator:
-        return edit.skipSlice();
+        edit.skipSlice();
+        return;
       case tags.logNumber:
         this.firstLog = Math.max(this.firstLog, edit.varint());
         return;
@@ -104,7 +105,8 @@ class ManifestReader {
         return;
       case tags.compactCursor:
         edit.varint();
-        return edit.skipSlice();
+        edit.skipSlice();
+        return;
       case tags.deletedFile:
         edit.varint();
         this.tables.delete(edit.varint());

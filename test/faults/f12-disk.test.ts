@@ -64,28 +64,25 @@ describe('F12: a store that fails now and then', () => {
         const folder = freshFolder();
         let failing = true;
         const plan = make(seed);
-        const whileFailing = <T>(ask: (() => T) | undefined, otherwise: T) => ({
-          ask: () => (failing && ask !== undefined ? ask() : otherwise),
-        });
         const { open, hits } = faultyStores((taskId) => openRocksDbBackend(join(folder, taskId)), {
-          write: whileFailing(plan.write, 'none').ask,
-          read: whileFailing(plan.read, false).ask,
-          open: whileFailing(plan.open, false).ask,
+          write: () => (failing ? (plan.write?.() ?? 'none') : 'none'),
+          read: () => failing && plan.read?.() === true,
+          open: () => failing && plan.open?.() === true,
         });
         const log = new LogRecorder();
         const app = await bench.start({ open, telemetry: log.telemetry });
-        for (let turn = 0; turn < 8; turn++) {
-          const before = hits.writes;
-          await bench.produce(50);
-          if (turn % 2 === 0)
-            await eventually(() => hits.writes > before, { timeoutMs: 30_000, what: 'a write to fail' });
-        }
+        await eventually(
+          async () => {
+            await bench.produce(20);
+            return hits.writes >= 5;
+          },
+          { timeoutMs: 30_000, what: 'writes to fail' },
+        );
         failing = false;
         await bench.finish();
         await bench.assertQueries(app);
         await app.stop();
         await bench.assertSound((taskId) => openRocksDbBackend(join(folder, taskId)));
-        assert.ok(hits.writes > 0, 'the fault happened');
         assert.deepEqual(log.rebuilds, [], 'a failed write proves no damage');
       });
     }
@@ -122,13 +119,13 @@ describe('F12: real RocksDB on a disk that fails', () => {
       await worker.ask({ op: 'start' });
       await worker.ask({ op: 'produce', count: 1_500 });
       await worker.ask({ op: 'settle' });
-      for (let round = 0; round < 3; round++) {
+      for (let round = 0; round < 2; round++) {
         const before = fault.hits;
         fault.set(kind);
         await eventually(
           async () => {
             await worker.ask({ op: 'produce', count: 300 });
-            return fault.hits > before + 2;
+            return fault.hits > before;
           },
           { timeoutMs: 30_000, what: `the disk to fail (${kind})` },
         );

@@ -19,7 +19,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'mocha';
+import { after, afterEach, before, describe, it } from 'mocha';
 import type { StreamsApp } from '../../src/app/streams-app.ts';
 import type { Clock, Random } from '../../src/base/clock-port.ts';
 import { StreamsError } from '../../src/base/errors.ts';
@@ -138,6 +138,7 @@ describe('F13: a store whose files are damaged', function () {
   let stateDir: string;
   let log = new LogRecorder();
   let generation = 0;
+  let running: StreamsApp | undefined;
   let writeBufferBytes = 64 * 1024;
   const found = { rebuilt: 0, outlived: 0, shown: 0 };
 
@@ -153,6 +154,7 @@ describe('F13: a store whose files are damaged', function () {
     await work(20);
     await crash(app);
   });
+  afterEach(() => running?.stop());
   after(async () => {
     await bench.close();
     rmSync(root, { recursive: true, force: true });
@@ -160,13 +162,14 @@ describe('F13: a store whose files are damaged', function () {
 
   async function start(): Promise<StreamsApp> {
     log = new LogRecorder();
-    return bench.start({
+    running = await bench.start({
       open,
       destroy: (taskId) => rmSync(join(stateDir, taskId), { recursive: true, force: true }),
       telemetry: log.telemetry,
       settings: { cacheEntriesMax: 1 },
       clock: hastyClock,
     });
+    return running;
   }
 
   async function settle(about = ''): Promise<void> {
