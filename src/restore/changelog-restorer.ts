@@ -22,6 +22,7 @@ import type { Broker, Consumer } from '../broker/broker-port.ts';
 import type { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
 import { clockKey, inputClock } from '../task/timer-index.ts';
+import { foreignReason, originMeta, originOf } from './store-origin.ts';
 
 /** How far one task is; `remaining` counts offsets, markers included. */
 export interface RestoreProgress {
@@ -54,6 +55,8 @@ interface Replay extends TopicPartition {
   readonly topicId: string | undefined;
   readonly from: number;
   readonly end: number;
+  /** The time of `from`: tombstones behind it may be gone when it is old, also half-way through the replay. */
+  readonly atMs: number;
 }
 
 /**
@@ -84,9 +87,14 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
       await consumer.close();
     }
   }
+  const origin: [string, string] = [originMeta, originOf(options.groupId, plan.taskId)];
   for (const { store, topic, end, topicId } of replays) {
     // Past the last markers too, so that the next start does not read them again.
-    await state.applyChangelog(store, [], new Map(provenance(topic, end, topicId, options.nowMs)));
+    await state.applyChangelog(
+      store,
+      [],
+      new Map([...provenance(topic, end, topicId, options.nowMs), origin]),
+    );
   }
   const starts = await broker.admin.startOffsets(plan.inputs);
   const ends = await broker.admin.endOffsets(plan.inputs, 'read_uncommitted');
@@ -147,6 +155,8 @@ async function planReplays(
   options: RestoreOptions,
 ): Promise<Replay[] | Extract<RestoreResult, { outcome: 'rebuild' }>> {
   const { broker, plan, state } = options;
+  const foreign = await foreignReason(state, plan, options.groupId);
+  if (foreign !== undefined) return { outcome: 'rebuild', reason: foreign };
   const stores = plan.stores.flatMap(({ spec, changelog }) =>
     changelog === undefined ? [] : [{ store: spec.name, topic: changelog, partition: plan.partition }],
   );
@@ -168,7 +178,8 @@ async function planReplays(
     const kept = { position, atMs: Number(times[index] ?? Number.NaN), topicId: ids[index] };
     const reason = rebuildReason(kept, { start, end, topicId, nowMs: options.nowMs });
     if (reason !== undefined) return { outcome: 'rebuild', reason: `${store.topic}: ${reason}` };
-    replays.push({ ...store, from: position ?? start, end, topicId });
+    const atMs = Number.isNaN(kept.atMs) ? options.nowMs : kept.atMs;
+    replays.push({ ...store, from: position ?? start, end, topicId, atMs });
   }
   return replays;
 }
@@ -232,7 +243,10 @@ async function replayAll(
       await options.state.applyChangelog(
         replay.store,
         writes,
-        new Map([[`changelog/${replay.topic}`, String(next)]]),
+        new Map([
+          ...provenance(replay.topic, next, replay.topicId, replay.atMs),
+          [originMeta, originOf(options.groupId, options.plan.taskId)],
+        ]),
       );
       options.progress.restored += batch.count;
     }
