@@ -101,6 +101,7 @@ export { createPrometheusMetrics, type PrometheusMetrics } from './observe/prome
 export { type EmbeddedRegistryOptions, openEmbeddedRegistry } from './registry/embedded-registry.ts';
 export { type HttpRegistryOptions, openHttpRegistry } from './registry/http-registry.ts';
 export { loadSchemas, type SchemaSet, type TopicSchemas } from './registry/schema-files.ts';
+export type { RestoreStatus } from './restore/restore-watch.ts';
 export {
   type AvroSchemas,
   type AvroSerdes,

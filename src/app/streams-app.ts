@@ -15,6 +15,7 @@ import { wallClock } from '../base/wall-clock.ts';
 import type { Broker } from '../broker/broker-port.ts';
 import { deadLetterPolicy, type FailurePolicy } from '../failure/failure-policy.ts';
 import type { Topology } from '../graph/topology.ts';
+import type { RestoreStatus } from '../restore/restore-watch.ts';
 import {
   type ApplicationPlan,
   externalTopics,
@@ -88,11 +89,7 @@ export interface StreamsStatus {
   readonly recordsProcessed: number;
   readonly deadLettered: number;
   readonly tasks: readonly TaskStatus[];
-  readonly restoring: readonly {
-    readonly taskId: string;
-    readonly restored: number;
-    readonly remaining: number;
-  }[];
+  readonly restoring: readonly RestoreStatus[];
 }
 
 export class StreamsApp {
@@ -363,10 +360,24 @@ export class StreamsApp {
       'Records committed to changelogs.',
       single(() => thread.commitCycle.counters.changelogRecords),
     );
-    metrics.gauge('millrace_restore_remaining_records', 'Changelog offsets still to be replayed.', () =>
+    const perRestore = (read: (restore: RestoreStatus) => number) => () =>
       thread
         .restoring()
-        .map(({ taskId, remaining }) => ({ labels: { application, task: taskId }, value: remaining })),
+        .map((restore) => ({ labels: { application, task: restore.taskId }, value: read(restore) }));
+    metrics.gauge(
+      'millrace_restore_remaining_records',
+      'Changelog offsets still to be replayed.',
+      perRestore(({ remaining }) => remaining),
+    );
+    metrics.gauge(
+      'millrace_restore_records_per_second',
+      'Changelog records written to the store, over the last ten seconds.',
+      perRestore(({ recordsPerSecond }) => recordsPerSecond),
+    );
+    metrics.counter(
+      'millrace_restored_records_total',
+      'Changelog records that restores have written to stores.',
+      single(() => thread.restoredTotal),
     );
     metrics.gauge(
       'millrace_ready',
