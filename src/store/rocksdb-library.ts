@@ -68,9 +68,9 @@ const keptBatchBytesMax = 8 * 1024 * 1024;
 /** From this version on the published Linux binary aborts the process inside `require`. */
 const firstNodeMajorWithoutPrebuilt = 22;
 
-/** Entries that are read at once when a whole database is verified. */
-const verifiedPageEntries = 10_000;
-/** Folders in which a flush or compaction has failed since they were last read to the end without an error. */
+/** Tables that are read whole when a folder is opened: a second's work at most. */
+const verifiedAtOpenBytesMax = 128 * 1024 * 1024;
+/** Folders in which a flush or compaction has failed since all of their tables were read. */
 const suspects = new Set<string>();
 
 const require = createRequire(import.meta.url);
@@ -138,9 +138,11 @@ async function requireWritable(path: string): Promise<void> {
 
 /** Errors: STORE_CORRUPTED for what rocksdb-damage.ts finds; STORE_IO_FAILED. */
 async function requireWhole(path: string): Promise<void> {
-  const damage = await findDamage(path).catch((error: Error) => {
+  const verifiedBytesMax = suspects.has(path) ? Number.POSITIVE_INFINITY : verifiedAtOpenBytesMax;
+  const damage = await findDamage(path, verifiedBytesMax).catch((error: Error) => {
     throw wrapped(error, path, 'checking');
   });
+  suspects.delete(path);
   if (damage !== undefined)
     throw new StreamsError('STORE_CORRUPTED', `the database is damaged: ${damage}`, {
       context: { file: path },
@@ -181,15 +183,6 @@ export class RocksDatabase {
         callback,
       ),
     );
-    if (suspects.has(path)) {
-      try {
-        await database.#readAll();
-      } catch (error) {
-        await database.close();
-        throw error;
-      }
-      suspects.delete(path);
-    }
     return database;
   }
 
@@ -250,16 +243,6 @@ export class RocksDatabase {
     throw new StreamsError('STORE_IO_FAILED', `${failures} flush(es) or compaction(s) failed`, {
       context: { file: this.#path },
     });
-  }
-
-  /** Reads every block, which checks its checksum. Errors: STORE_CORRUPTED, STORE_IO_FAILED. */
-  async #readAll(): Promise<void> {
-    const cursor = this.openCursor({});
-    try {
-      while ((await cursor.next(verifiedPageEntries)).length === verifiedPageEntries);
-    } finally {
-      await cursor.close();
-    }
   }
 
   close(): Promise<void> {

@@ -8,7 +8,6 @@
  */
 import assert from 'node:assert/strict';
 import {
-  cpSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -26,7 +25,7 @@ import { StreamsError } from '../../src/base/errors.ts';
 import { seededRandom } from '../../src/base/seeded-random.ts';
 import { wallClock } from '../../src/base/wall-clock.ts';
 import { openRocksDbBackend } from '../../src/store/rocksdb-backend.ts';
-import { eventually } from '../support/eventually.ts';
+import { crashCopy } from '../support/crash-copy.ts';
 import { LedgerBench, type OpenStore } from '../support/ledger-bench.ts';
 import { LogRecorder } from '../support/log-recorder.ts';
 
@@ -190,19 +189,7 @@ describe('F13: a store whose files are damaged', function () {
   async function crash(app: StreamsApp): Promise<void> {
     await settle();
     const next = join(root, String(++generation));
-    await eventually(
-      () => {
-        try {
-          cpSync(stateDir, next, { recursive: true });
-          return true;
-        } catch {
-          // A compaction has just removed a file that was to be copied.
-          rmSync(next, { recursive: true, force: true });
-          return false;
-        }
-      },
-      { what: 'a copy of the folders' },
-    );
+    await crashCopy(stateDir, next);
     await app.stop();
     rmSync(stateDir, { recursive: true, force: true });
     stateDir = next;
