@@ -21,7 +21,15 @@ import type { Broker, Consumer, RecordBatch } from '../broker/broker-port.ts';
 import type { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
 import { clockKey, inputClock } from '../task/timer-index.ts';
-import { changesOf, planReplays, provenance, type Rebuild, type Replay } from './replay-plan.ts';
+import {
+  changesOf,
+  metaOfReplay,
+  planReplays,
+  provenance,
+  type Rebuild,
+  type Replay,
+} from './replay-plan.ts';
+import { originMeta, originOf } from './store-origin.ts';
 
 /** How far one task is; `remaining` counts offsets, markers included. */
 export interface RestoreProgress {
@@ -54,7 +62,7 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
   const { broker, plan, state } = options;
   // R2: this order and no other.
   const offsets = await broker.admin.committedOffsets(options.groupId, plan.inputs);
-  const replays = await planReplays(options);
+  const replays = await planReplays({ ...options, applicationId: options.groupId });
   if (!Array.isArray(replays)) return replays;
   const behind = replays.filter(({ from, end }) => from < end);
   options.progress.remaining = behind.reduce((sum, { from, end }) => sum + end - from, 0);
@@ -71,9 +79,14 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
       await consumer.close();
     }
   }
+  const origin: [string, string] = [originMeta, originOf(options.groupId, plan.taskId)];
   for (const { store, topic, end, topicId } of replays) {
     // Past the last markers too, so that the next start does not read them again.
-    await state.applyChangelog(store, [], new Map(provenance(topic, end, topicId, options.nowMs)));
+    await state.applyChangelog(
+      store,
+      [],
+      new Map([...provenance(topic, end, topicId, options.nowMs), origin]),
+    );
   }
   const starts = await broker.admin.startOffsets(plan.inputs);
   const ends = await broker.admin.endOffsets(plan.inputs, 'read_uncommitted');
@@ -151,7 +164,6 @@ async function replayAll(
 
 async function writeBatch(replay: Replay, batch: RecordBatch, options: RestoreOptions): Promise<void> {
   const next = batch.offset(batch.count - 1) + 1;
-  const meta = new Map([[`changelog/${replay.topic}`, String(next)]]);
-  await options.state.applyChangelog(replay.store, changesOf(batch), meta);
+  await options.state.applyChangelog(replay.store, changesOf(batch), metaOfReplay(replay, next));
   options.progress.restored += batch.count;
 }
