@@ -17,7 +17,7 @@ import { wallClock } from '../../src/base/wall-clock.ts';
 import { openKafkaBroker } from '../../src/broker/kafka-broker.ts';
 import { createPinoLogger } from '../../src/observe/pino-logger.ts';
 import { openRocksDbBackend } from '../../src/store/rocksdb-backend.ts';
-import { type CommitPoint, hookedBackend, hookedBroker } from '../support/hooked-broker.ts';
+import { type BrokerHooks, type CommitPoint, hookedBackend, hookedBroker } from '../support/hooked-broker.ts';
 import { type LedgerNames, ledgerTopology } from '../support/ledger-topology.ts';
 import { dumpBackend, type StoreDump } from '../support/state-dump.ts';
 
@@ -36,11 +36,15 @@ export interface WorkerPlan {
   readonly sessionTimeoutMs: number;
   readonly transactionTimeoutMs: number;
   readonly groupProtocol: 'auto' | 'classic' | 'consumer';
+  /** False: the producer never says that a request may have been repeated. Default true. */
+  readonly guard?: boolean;
   /** More settings of the Kafka client. */
   readonly properties: Readonly<Record<string, string>>;
 }
 
 export type WorkerOrder =
+  /** The next transaction is given up and aborted. */
+  | { readonly order: 'abort' }
   | { readonly order: 'status' | 'dump'; readonly id: number }
   /** The signal at the next commit's point, after `skip` times of passing it. */
   | {
@@ -147,7 +151,13 @@ async function main(plan: WorkerPlan): Promise<void> {
   );
   const telemetry = { ...silentTelemetry, log };
   const hit = new Hit();
-  const hooks = { at: (point: CommitPoint) => hit.at(point), guard: true, flushes: () => hit.isPending };
+  let aborts = 0;
+  const hooks: BrokerHooks = {
+    at: (point) => hit.at(point),
+    guard: plan.guard ?? true,
+    flushes: () => hit.isPending || aborts > 0,
+    aborts: () => aborts > 0 && aborts-- > 0,
+  };
   const broker = await openKafkaBroker({
     brokers: plan.brokers,
     clientId: plan.transactionalId,
@@ -186,7 +196,8 @@ async function main(plan: WorkerPlan): Promise<void> {
   };
   process.once('SIGTERM', () => void end(0));
   process.on('message', (order: WorkerOrder) => {
-    if (order.order === 'hit') hit.order(order.point, order.signal, order.skip);
+    if (order.order === 'abort') aborts++;
+    else if (order.order === 'hit') hit.order(order.point, order.signal, order.skip);
     else if (order.order === 'status')
       void tell({ news: 'status', id: order.id, status: statusOf(app, count.restored) });
     else void dump(app, backends).then((tasks) => tell({ news: 'dump', id: order.id, tasks }));

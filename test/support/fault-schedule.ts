@@ -2,10 +2,12 @@
  * Kills, zombies, joins and leaves on a ledger of processes, in an order and at moments drawn from a seed.
  * Everything that is done is in the run's fault log, and counted: a test asserts that its faults happened.
  */
+import assert from 'node:assert/strict';
 import type { Random } from '../../src/base/clock-port.ts';
+import { shuffled } from '../../src/base/seeded-random.ts';
 import { wallClock } from '../../src/base/wall-clock.ts';
 import { eventually } from './eventually.ts';
-import { commitPoints } from './hooked-broker.ts';
+import { type CommitPoint, commitPoints } from './hooked-broker.ts';
 import { type LedgerRun, sessionTimeoutMs } from './ledger-run.ts';
 
 /** How often each fault is to happen. */
@@ -39,6 +41,7 @@ export class FaultSchedule {
   readonly #random: Random;
   /** Restarts and awakenings that are still to come. */
   readonly #pending = new Set<Promise<void>>();
+  #points: CommitPoint[] = [];
 
   constructor(run: LedgerRun, random: Random) {
     this.#run = run;
@@ -56,6 +59,22 @@ export class FaultSchedule {
       if (await this.#inject(left[at] as Fault)) left.splice(at, 1);
     }
     await this.settle();
+  }
+
+  /** One kill at a named point of a commit, and the restart. Errors: when the point is not reached. */
+  async killAt(name: string, point: CommitPoint): Promise<void> {
+    const worker = this.#run.worker(name);
+    await eventually(async () => ((await worker.status())?.commits ?? 0) > 0, {
+      timeoutMs: 60_000,
+      what: `the first commit of ${name}`,
+    });
+    this.#run.expectEnd(name);
+    worker.hitAt(point, 'SIGKILL');
+    assert.ok(await worker.hit('SIGKILL', 20_000), `${name} did not get to "${point}"`);
+    this.tally.kills++;
+    this.tally.killsAtPoints++;
+    this.#run.note(`kill -9 ${name} at "${point}"`);
+    this.#run.restart(name);
   }
 
   /** Everything that was ended or paused is up again. */
@@ -96,7 +115,7 @@ export class FaultSchedule {
     this.#run.expectEnd(name);
     let how = 'at a random moment';
     if (this.#random.next() < 0.6) {
-      const point = commitPoints[this.#random.integer(commitPoints.length)] as (typeof commitPoints)[number];
+      const point = this.#nextPoint();
       worker.hitAt(point, 'SIGKILL', this.#random.integer(4));
       if (await worker.hit('SIGKILL', 4_000)) {
         how = `at "${point}"`;
@@ -119,7 +138,7 @@ export class FaultSchedule {
     const owned = new Set((await worker.status())?.tasks ?? []);
     let how = 'at a random moment';
     if (this.#random.next() < 0.6) {
-      const point = commitPoints[this.#random.integer(commitPoints.length)] as (typeof commitPoints)[number];
+      const point = this.#nextPoint();
       worker.hitAt(point, 'SIGSTOP', this.#random.integer(4));
       if (await worker.hit('SIGSTOP', 4_000)) how = `at "${point}"`;
     }
@@ -134,6 +153,12 @@ export class FaultSchedule {
       if (owned.size > 0 && taken > 0) this.tally.zombiesReplaced++;
       run.note(`continue ${name}; others run ${taken} of its ${owned.size} tasks`);
     });
+  }
+
+  /** Every point comes before any comes again. */
+  #nextPoint(): CommitPoint {
+    if (this.#points.length === 0) this.#points = shuffled(commitPoints, this.#random);
+    return this.#points.pop() as CommitPoint;
   }
 
   async #remove(name: string): Promise<void> {

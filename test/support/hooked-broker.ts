@@ -4,6 +4,7 @@
  * that a test would notice if it were not there. The steps are those of docs/spec/commit-cycle.md.
  */
 import type { KeyValueBackend } from '../../src/base/backend-port.ts';
+import { StreamsError } from '../../src/base/errors.ts';
 import type { Broker, Producer } from '../../src/broker/broker-port.ts';
 
 /**
@@ -24,6 +25,8 @@ export interface BrokerHooks {
   readonly guard: boolean;
   /** True where `at` wants `sent` to mean that the brokers have the records, not only the client. */
   readonly flushes: () => boolean;
+  /** True once for every transaction that is to be aborted. */
+  readonly aborts: () => boolean;
 }
 
 function hookedProducer(producer: Producer, hooks: BrokerHooks): Producer {
@@ -40,6 +43,8 @@ function hookedProducer(producer: Producer, hooks: BrokerHooks): Producer {
       hooks.at('sent');
       await producer.sendOffsets(offsets, member);
       hooks.at('offsets');
+      if (hooks.aborts())
+        throw new StreamsError('TRANSACTION_ABORT_REQUIRED', 'this transaction is to be aborted (injected)');
     },
     commit: async () => {
       const committed = producer.commit();

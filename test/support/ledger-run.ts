@@ -361,8 +361,10 @@ export class LedgerRun {
   }
 
   async #state(): Promise<LedgerState> {
-    const dumps: StoreDump[] = [];
-    for (const name of this.live) dumps.push(...Object.values(await this.worker(name).dump()));
+    const dumps = await eventually(() => this.#dumps(), {
+      timeoutMs: 60_000,
+      what: 'the stores of every task, each from its one owner',
+    });
     return {
       accounts: {
         store: merged<AccountState>(dumps, accountsStore),
@@ -373,6 +375,19 @@ export class LedgerRun {
         changelog: await this.#changelog<Total>(totalsStore),
       },
     };
+  }
+
+  /** Undefined while a task has no owner or two: they are moving. */
+  async #dumps(): Promise<StoreDump[] | undefined> {
+    const tasks = new Map<string, StoreDump>();
+    let count = 0;
+    for (const name of this.live) {
+      for (const [taskId, dump] of Object.entries(await this.worker(name).dump())) {
+        tasks.set(taskId, dump);
+        count++;
+      }
+    }
+    return count === 2 * this.partitions && tasks.size === count ? [...tasks.values()] : undefined;
   }
 
   async #changelog<V>(store: string): Promise<Map<string, V>> {

@@ -87,6 +87,11 @@ export class WorkerProcess {
     this.#order({ order: 'hit', point, signal, skip });
   }
 
+  /** Its next transaction is aborted once everything is in it. */
+  abortNext(): void {
+    this.#order({ order: 'abort' });
+  }
+
   /** Resolves when the ordered hit has happened; false when it did not within `timeoutMs`. */
   async hit(signal: 'SIGKILL' | 'SIGSTOP', timeoutMs: number): Promise<boolean> {
     const has = () =>
