@@ -43,9 +43,13 @@ export class FaultSchedule {
   readonly #pending = new Set<Promise<void>>();
   #points: CommitPoint[] = [];
 
-  constructor(run: LedgerRun, random: Random) {
+  readonly #victims: readonly string[] | undefined;
+
+  /** `victims`: the workers it may hit; all when not given. */
+  constructor(run: LedgerRun, random: Random, victims?: readonly string[]) {
     this.#run = run;
     this.#random = random;
+    this.#victims = victims;
   }
 
   /** Resolves when every fault has happened and every worker is up again. */
@@ -59,6 +63,12 @@ export class FaultSchedule {
       if (await this.#inject(left[at] as Fault)) left.splice(at, 1);
     }
     await this.settle();
+  }
+
+  /** One fault, without waiting for its end: a zombie sleeps while others die. */
+  async begin(fault: Fault): Promise<void> {
+    await wallClock.sleep(pauseMs.min + this.#random.integer(pauseMs.spread));
+    await this.#inject(fault);
   }
 
   /** One kill at a named point of a commit, and the restart. Errors: when the point is not reached. */
@@ -93,7 +103,7 @@ export class FaultSchedule {
 
   /** Mostly one that is committing; now and then one that is still starting or restoring. */
   async #victim(): Promise<string | undefined> {
-    const { live } = this.#run;
+    const live = this.#run.live.filter((name) => this.#victims?.includes(name) ?? true);
     if (live.length === 0) {
       await Promise.race(this.#pending);
       return undefined;

@@ -30,32 +30,41 @@ export interface BrokerHooks {
 }
 
 function hookedProducer(producer: Producer, hooks: BrokerHooks): Producer {
+  let outputs = 0;
+  const at = (point: CommitPoint): void => {
+    // A transaction that only moves offsets past markers is not worth a fault.
+    if (outputs > 0 || point === 'begun') hooks.at(point);
+  };
   return {
     init: () => producer.init(),
     begin: async () => {
+      outputs = 0;
       await producer.begin();
-      hooks.at('begun');
+      at('begun');
     },
-    send: (records) => producer.send(records),
+    send: (records) => {
+      outputs += records.filter(({ topic }) => !topic.endsWith('-changelog')).length;
+      return producer.send(records);
+    },
     flush: () => producer.flush(),
     sendOffsets: async (offsets, member) => {
       if (hooks.flushes()) await producer.flush();
-      hooks.at('sent');
+      at('sent');
       await producer.sendOffsets(offsets, member);
-      hooks.at('offsets');
-      if (hooks.aborts())
+      at('offsets');
+      if (outputs > 0 && hooks.aborts())
         throw new StreamsError('TRANSACTION_ABORT_REQUIRED', 'this transaction is to be aborted (injected)');
     },
     commit: async () => {
       const committed = producer.commit();
       // The request leaves the library's own thread some time after the call.
-      const asked = setTimeout(() => hooks.at('committing'), 2);
+      const asked = setTimeout(() => at('committing'), 2);
       try {
         await committed;
       } finally {
         clearTimeout(asked);
       }
-      hooks.at('committed');
+      at('committed');
     },
     abort: () => producer.abort(),
     mayHaveRetried: () => hooks.guard && producer.mayHaveRetried(),

@@ -46,7 +46,7 @@ const gateMsMax = 1_500;
 interface Connection {
   readonly client: Socket;
   readonly upstream: Socket;
-  readonly asked: Map<number, number>;
+  readonly asked: Map<number, { readonly apiKey: number; readonly version: number }>;
   /** Frames that wait for the gate, so that their order stays. */
   readonly waiting: Buffer[];
   isCut: boolean;
@@ -78,6 +78,7 @@ export class KafkaFaultProxy {
   readonly #server = createServer((client) => this.#accept(client));
   #active: Active | undefined;
   #gateIsShut = false;
+  #edit: { apiKey: number; edit: (answer: Buffer, version: number) => void } | undefined;
 
   /** Arguments: `upstream` is `127.0.0.1:port`, as the broker advertises it. */
   constructor(upstream: string) {
@@ -111,6 +112,11 @@ export class KafkaFaultProxy {
     this.#active = undefined;
     this.#openGate();
     return result;
+  }
+
+  /** Changes the next answer to such a request, its four length bytes included, in place. */
+  editNext(apiKey: number, edit: (answer: Buffer, version: number) => void): void {
+    this.#edit = { apiKey, edit };
   }
 
   async close(): Promise<void> {
@@ -161,7 +167,8 @@ export class KafkaFaultProxy {
   }
 
   #forward(connection: Connection, frame: Buffer): void {
-    connection.asked.set(frame.readInt32BE(8), frame.readInt16BE(4));
+    const [apiKey, version] = [frame.readInt16BE(4), frame.readInt16BE(6)];
+    connection.asked.set(frame.readInt32BE(8), { apiKey, version });
     connection.upstream.write(frame);
   }
 
@@ -175,8 +182,12 @@ export class KafkaFaultProxy {
 
   #onAnswer(connection: Connection, frame: Buffer): void {
     const correlation = frame.readInt32BE(4);
-    const apiKey = connection.asked.get(correlation);
+    const { apiKey, version = 0 } = connection.asked.get(correlation) ?? {};
     connection.asked.delete(correlation);
+    if (apiKey !== undefined && apiKey === this.#edit?.apiKey) {
+      this.#edit.edit(frame, version);
+      this.#edit = undefined;
+    }
     const active = this.#active;
     if (active?.caught?.connection === connection) {
       if (active.released) active.end();
