@@ -48,4 +48,34 @@ describe('F6: a zombie', function () {
     assert.ok(verdict.aborted > 0, 'its transaction was aborted');
     assert.deepEqual(run.ownEndings, [], 'it recovered without ending');
   });
+
+  // A position that was read after the commit, and after others had written, once made it skip their records.
+  it('that stops between a commit and its store takes its tasks back with all that others wrote', async () => {
+    run = await LedgerRun.open({ brokers: testKafka(), seed: 607 });
+    run.add('w1');
+    run.load.start(300);
+    await run.ready();
+    const zombie = run.worker('w1');
+    // More than a second of commits, so that the next one has a new changelog position to store.
+    const early = (await zombie.status())?.recordsProcessed ?? 0;
+    await eventually(async () => ((await zombie.status())?.recordsProcessed ?? 0) > early + 1_000, {
+      timeoutMs: 60_000,
+      what: 'some load',
+    });
+    zombie.hitAt('committed', 'SIGSTOP');
+    assert.ok(await zombie.hit('SIGSTOP', 20_000), 'it stopped after a commit');
+    run.note('w1 stopped after a commit');
+    const other = run.add('w2');
+    await eventually(async () => ((await other.status())?.recordsProcessed ?? 0) > 1_000, {
+      timeoutMs: 90_000,
+      what: 'the other instance to work in its place',
+    });
+    zombie.goOn();
+    run.note('w1 continues');
+    await run.ready(90_000);
+    await run.remove('w2');
+    await run.ready(90_000);
+    const verdict = await run.finish();
+    run.assertClean(verdict);
+  });
 });

@@ -93,12 +93,24 @@ export class FaultSchedule {
   }
 
   async #inject(fault: Fault): Promise<boolean> {
+    // Often only when others work: faults on a cluster that stands still would hit nothing but each other.
+    if (this.#random.next() < 0.6) await this.#settled();
     const name = await this.#victim();
     if (name === undefined) return false;
     if (fault === 'kills') await this.#kill(name);
     else if (fault === 'zombies') await this.#pause(name);
     else await this.#remove(name);
     return true;
+  }
+
+  /** Resolves when records are being processed by two instances, or after a while. */
+  async #settled(): Promise<void> {
+    const run = this.#run;
+    const working = async () => {
+      const statuses = [...(await run.statuses()).values()];
+      return statuses.filter(({ tasks, commits }) => tasks.length > 0 && commits > 0).length >= 2;
+    };
+    await eventually(working, { timeoutMs: 20_000, what: 'two instances at work' }).catch(() => {});
   }
 
   /** Mostly one that is committing; now and then one that is still starting or restoring. */

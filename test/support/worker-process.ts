@@ -94,16 +94,18 @@ export class WorkerProcess {
 
   /** Resolves when the ordered hit has happened; false when it did not within `timeoutMs`. */
   async hit(signal: 'SIGKILL' | 'SIGSTOP', timeoutMs: number): Promise<boolean> {
-    const has = () =>
-      signal === 'SIGKILL'
-        ? !this.isAlive
-        : this.#told.some((news) => news.news === 'hitting' && news.signal === 'SIGSTOP');
+    const told = () => this.#told.findIndex((news) => news.news === 'hitting' && news.signal === signal);
+    const has = () => (signal === 'SIGKILL' ? !this.isAlive : told() >= 0);
     try {
       await eventually(has, { timeoutMs, what: 'the hit' });
     } catch {
       return false;
     }
-    if (signal === 'SIGSTOP') this.#stopped = true;
+    if (signal === 'SIGSTOP') {
+      // Taken off, so that it is not mistaken for the next hit.
+      this.#told.splice(told(), 1);
+      this.#stopped = true;
+    }
     return true;
   }
 
