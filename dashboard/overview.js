@@ -247,9 +247,16 @@ function showTasks(tasks) {
       setText(id, task.taskId);
       setText(state, words(task.state));
       setAttribute(state, 'data-tone', toneOf(task.state));
-      setText(lag, task.lag === undefined ? '' : `${count(task.lag)} waiting`);
+      setText(lag, taskNote(task));
     },
   );
+}
+
+/** How far a restore is, or else what waits in the inputs. */
+function taskNote({ lag, restore }) {
+  if (restore === undefined) return lag === undefined ? '' : `${count(lag)} waiting`;
+  const left = `${count(restore.remaining)} left`;
+  return restore.etaMs === undefined ? left : `${left}, ${count(Math.ceil(restore.etaMs / 1000))} s`;
 }
 
 /** Makes the list hold still while it is used, and wires the way back from a chosen phase. */

@@ -46,6 +46,7 @@ export {
   openEmbeddedBroker,
 } from './broker/embedded-broker.ts';
 export { type KafkaBrokerOptions, openKafkaBroker } from './broker/kafka-broker.ts';
+export type { CommitStep, ProcessingGuarantee } from './commit/commit-cycle.ts';
 export type { BranchedKStream, KGroupedStream, KGroupedTable, KStream, KTable } from './dsl/api.ts';
 export type { Change } from './dsl/change.ts';
 export type {
@@ -101,6 +102,7 @@ export { createPrometheusMetrics, type PrometheusMetrics } from './observe/prome
 export { type EmbeddedRegistryOptions, openEmbeddedRegistry } from './registry/embedded-registry.ts';
 export { type HttpRegistryOptions, openHttpRegistry } from './registry/http-registry.ts';
 export { loadSchemas, type SchemaSet, type TopicSchemas } from './registry/schema-files.ts';
+export type { RestoreStatus } from './restore/restore-watch.ts';
 export {
   type AvroSchemas,
   type AvroSerdes,

@@ -24,6 +24,12 @@ export interface TaskOverview {
   readonly state: string;
   /** Records that wait in the inputs; absent when not known. */
   readonly lag?: number;
+  /** While it restores: what is left, how fast it goes, and when it will have ended, if anything tells. */
+  readonly restore?: {
+    readonly remaining: number;
+    readonly recordsPerSecond: number;
+    readonly etaMs?: number;
+  };
 }
 
 /** `GET /api/overview`, and each event of `GET /api/events`. */

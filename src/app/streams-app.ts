@@ -13,8 +13,10 @@ import { partitionForKey } from '../base/murmur2.ts';
 import { silentTelemetry, type Telemetry } from '../base/telemetry-port.ts';
 import { wallClock } from '../base/wall-clock.ts';
 import type { Broker } from '../broker/broker-port.ts';
+import type { CommitStep, ProcessingGuarantee } from '../commit/commit-cycle.ts';
 import { deadLetterPolicy, type FailurePolicy } from '../failure/failure-policy.ts';
 import type { Topology } from '../graph/topology.ts';
+import type { RestoreStatus } from '../restore/restore-watch.ts';
 import {
   type ApplicationPlan,
   externalTopics,
@@ -36,6 +38,11 @@ export interface StreamsSettings {
   readonly applicationId: string;
   /** Static membership: unique per instance, stable over restarts (a pod's name). Default: dynamic. */
   readonly instanceId?: string;
+  /**
+   * Kafka's `processing.guarantee`; docs/spec/guarantees.md says what each promises. Default: exactly_once_v2.
+   * All instances of an application use the same.
+   */
+  readonly processingGuarantee?: ProcessingGuarantee;
   /** Default: applicationId plus instanceId. Unique per process. */
   readonly transactionalId?: string;
   /** Milliseconds between commits. Default 100. */
@@ -68,6 +75,8 @@ export interface StreamsAppOptions {
   readonly clock?: Clock;
   readonly telemetry?: Telemetry;
   readonly failurePolicy?: FailurePolicy;
+  /** For tests that crash or disturb an instance at a step of the commit cycle; see `CommitMode.onStep`. */
+  readonly onCommitStep?: (step: CommitStep) => void;
 }
 
 export interface TaskStatus {
@@ -88,11 +97,7 @@ export interface StreamsStatus {
   readonly recordsProcessed: number;
   readonly deadLettered: number;
   readonly tasks: readonly TaskStatus[];
-  readonly restoring: readonly {
-    readonly taskId: string;
-    readonly restored: number;
-    readonly remaining: number;
-  }[];
+  readonly restoring: readonly RestoreStatus[];
 }
 
 export class StreamsApp {
@@ -273,7 +278,7 @@ export class StreamsApp {
       'Duration of a commit cycle.',
       [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     );
-    return new StreamThread({
+    const thread = new StreamThread({
       plan,
       broker,
       openTaskBackend,
@@ -300,6 +305,11 @@ export class StreamsApp {
         shutdownMsMax: settings.shutdownMsMax ?? defaultShutdownMsMax,
       },
     });
+    thread.commitCycle.configure({
+      processingGuarantee: settings.processingGuarantee,
+      onStep: this.#options.onCommitStep,
+    });
+    return thread;
   }
 
   #registerMetrics(thread: StreamThread): void {
@@ -363,10 +373,24 @@ export class StreamsApp {
       'Records committed to changelogs.',
       single(() => thread.commitCycle.counters.changelogRecords),
     );
-    metrics.gauge('millrace_restore_remaining_records', 'Changelog offsets still to be replayed.', () =>
+    const perRestore = (read: (restore: RestoreStatus) => number) => () =>
       thread
         .restoring()
-        .map(({ taskId, remaining }) => ({ labels: { application, task: taskId }, value: remaining })),
+        .map((restore) => ({ labels: { application, task: restore.taskId }, value: read(restore) }));
+    metrics.gauge(
+      'millrace_restore_remaining_records',
+      'Changelog offsets still to be replayed.',
+      perRestore(({ remaining }) => remaining),
+    );
+    metrics.gauge(
+      'millrace_restore_records_per_second',
+      'Changelog records written to the store, over the last ten seconds.',
+      perRestore(({ recordsPerSecond }) => recordsPerSecond),
+    );
+    metrics.counter(
+      'millrace_restored_records_total',
+      'Changelog records that restores have written to stores.',
+      single(() => thread.restoredTotal),
     );
     metrics.gauge(
       'millrace_ready',

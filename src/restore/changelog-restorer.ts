@@ -76,6 +76,7 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
   const behind = replays.filter(({ from, end }) => from < end);
   options.progress.remaining = behind.reduce((sum, { from, end }) => sum + end - from, 0);
   if (behind.length > 0) {
+    options.log.info('restore begins', { taskId: plan.taskId, remaining: options.progress.remaining });
     const consumer = await broker.openConsumer({
       isolation: 'read_committed',
       clientId: `${options.groupId}-restore-${plan.taskId}`,

@@ -147,7 +147,7 @@ export class OrderBoard {
   }
 
   overview(app: StreamsApp, title: string): Overview {
-    const { state, ready, recordsProcessed, tasks } = app.status();
+    const { state, ready, recordsProcessed, tasks, restoring } = app.status();
     const nowMs = this.#clock.nowMs();
     const recent = [...this.#details.values()].slice(-recentMax).reverse();
     return {
@@ -162,7 +162,14 @@ export class OrderBoard {
         eventsPerSecond: this.#eventsPerSecond(nowMs, recordsProcessed),
       },
       recent: recent.map(({ snapshot }) => recentOrder(snapshot)),
-      tasks: tasks.map(({ taskId }) => ({ taskId, state: 'RUNNING' })),
+      tasks: [
+        ...tasks.map(({ taskId }) => ({ taskId, state: 'RUNNING' })),
+        ...restoring.map(({ taskId, remaining, recordsPerSecond, etaMs }) => ({
+          taskId,
+          state: 'RESTORING',
+          restore: { remaining, recordsPerSecond, ...(etaMs === undefined ? {} : { etaMs }) },
+        })),
+      ],
     };
   }
 

@@ -1,0 +1,240 @@
+/**
+ * The tasks that take records: polls their inputs with one consumer, lets each process what it has, and closes
+ * them. Called by the loop; it neither commits nor knows why a task comes or goes.
+ *
+ * Records lie in a task's queue from the moment they are polled: the queue's head is what keeps the committed
+ * offset below them.
+ */
+import { must } from '../base/assert.ts';
+import { asStreamsError, StreamsError } from '../base/errors.ts';
+import { parsePartitionKey, partitionKey, type TopicPartition } from '../base/record.ts';
+import type { Consumer, RecordBatch } from '../broker/broker-port.ts';
+import type { TaskState } from '../store/task-state.ts';
+import { StreamTask } from '../task/stream-task.ts';
+import type { TaskPlan } from '../task/task-plan.ts';
+import type { ThreadOptions } from './thread-options.ts';
+import { WallClockGate } from './wall-clock-gate.ts';
+
+interface RunningTask {
+  readonly task: StreamTask;
+  readonly wallClock: WallClockGate;
+  /** Batches whose schemas are still to be fetched: nothing is processed before they are here. */
+  unprepared: RecordBatch[];
+  retryPrepareAtMs: number;
+}
+
+const roundRecordsMax = 1_000;
+/** A registry that is away is asked again after so long. */
+const retryPrepareMs = 1_000;
+/** While something beside the loop is to be looked after, a poll waits no longer. */
+const busyPollMs = 10;
+
+export class RunningTasks {
+  /** What tasks that have left this instance had counted. */
+  readonly closedCounters = { processed: 0, deadLettered: 0 };
+  readonly #options: ThreadOptions;
+  readonly #stop: AbortSignal;
+  readonly #running = new Map<string, RunningTask>();
+  readonly #taskOfPartition = new Map<string, RunningTask>();
+  #consumer: Consumer | undefined;
+
+  constructor(options: ThreadOptions, stop: AbortSignal) {
+    this.#options = options;
+    this.#stop = stop;
+  }
+
+  async open(): Promise<void> {
+    const { broker, settings } = this.#options;
+    this.#consumer ??= await broker.openConsumer({
+      isolation: 'read_committed',
+      clientId: settings.clientId,
+    });
+  }
+
+  get size(): number {
+    return this.#running.size;
+  }
+
+  tasks(): StreamTask[] {
+    return [...this.#running.values()].map(({ task }) => task);
+  }
+
+  /** Records and changes that wait for the next commit. */
+  get openCount(): number {
+    let open = 0;
+    for (const { task } of this.#running.values()) open += task.openCount;
+    return open;
+  }
+
+  /** The running task that owns a partition of a topic, for queries. */
+  ownerOf(topic: string, partition: number): StreamTask | undefined {
+    return this.#taskOfPartition.get(partitionKey(topic, partition))?.task;
+  }
+
+  assignedPartitions(): TopicPartition[] {
+    return [...this.#taskOfPartition.keys()].map(parsePartitionKey);
+  }
+
+  /** Where the consumer stands in an input. */
+  readonly position = (input: TopicPartition): number => this.#consumerOrThrow().position(input);
+
+  /** Starts a task on its restored state; when that fails the state is closed. */
+  async begin(
+    plan: TaskPlan,
+    state: TaskState,
+    committed: readonly { readonly topic: string; readonly offset: number }[],
+  ): Promise<void> {
+    const { settings, clock, log, failurePolicy, broker } = this.#options;
+    const task = new StreamTask({
+      plan,
+      applicationId: this.#options.plan.applicationId,
+      partitionsOf: this.#options.plan.partitionsOf,
+      state,
+      clock,
+      log,
+      failurePolicy,
+      timestampAheadMsMax: settings.timestampAheadMsMax,
+    });
+    try {
+      await task.begin(committed);
+    } catch (error) {
+      await state.close();
+      throw error;
+    }
+    const offsetOf = new Map(committed.map(({ topic, offset }) => [topic, offset]));
+    const running: RunningTask = {
+      task,
+      wallClock: new WallClockGate(broker, clock),
+      unprepared: [],
+      retryPrepareAtMs: 0,
+    };
+    this.#running.set(plan.taskId, running);
+    for (const { topic, partition } of plan.inputs)
+      this.#taskOfPartition.set(partitionKey(topic, partition), running);
+    await this.#consumerOrThrow().assign(
+      plan.inputs.map((input) => ({ ...input, offset: offsetOf.get(input.topic) ?? 0 })),
+    );
+  }
+
+  /** Closes a task without committing; its state stays on disk. False when it does not run here. */
+  async drop(taskId: string): Promise<boolean> {
+    const running = this.#running.get(taskId);
+    if (running === undefined) return false;
+    this.#running.delete(taskId);
+    for (const { topic, partition } of running.task.plan.inputs)
+      this.#taskOfPartition.delete(partitionKey(topic, partition));
+    await this.#consumerOrThrow().unassign(running.task.plan.inputs);
+    this.closedCounters.processed += running.task.counters.processed;
+    this.closedCounters.deadLettered += running.task.counters.deadLettered;
+    running.task.discard();
+    try {
+      await running.task.close();
+    } catch (error) {
+      this.#options.log.warn('closing a task failed', { taskId }, error);
+    }
+    return true;
+  }
+
+  /**
+   * Brings records into the queues. `untilCommitMs`: when the loop has to be back if something waits for a
+   * commit. `busy`: something else is under way that it has to look after.
+   */
+  async poll(untilCommitMs: number, busy: boolean): Promise<void> {
+    const { settings, clock } = this.#options;
+    let queued = 0;
+    let idle = true;
+    let gated = false;
+    for (const { task, unprepared, wallClock } of this.#running.values()) {
+      queued += task.queued;
+      if (unprepared.length === 0 && task.queued > 0) idle = false;
+      if (wallClock.waiting) gated = true;
+    }
+    if (queued >= settings.bufferedRecordsMax) {
+      // Full of records that wait for their schemas: nothing to do, and no reason to spin.
+      if (idle) await clock.sleep(settings.pollMs, this.#stop);
+      return;
+    }
+    const dirty = this.openCount > 0;
+    const waitMs = idle ? Math.max(0, Math.min(settings.pollMs, dirty ? untilCommitMs : settings.pollMs)) : 0;
+    const batches = await this.#pollPatiently(busy || gated ? Math.min(waitMs, busyPollMs) : waitMs);
+    for (const batch of batches) {
+      const running = this.#taskOfPartition.get(partitionKey(batch.topic, batch.partition));
+      if (running === undefined) continue;
+      // Into the queue in any case: the queue's head is what keeps the committed offset below these records.
+      running.task.enqueue(batch);
+      running.unprepared.push(batch);
+    }
+  }
+
+  async #pollPatiently(waitMs: number): Promise<RecordBatch[]> {
+    const { settings, clock, log } = this.#options;
+    try {
+      return await this.#consumerOrThrow().poll({ recordsMax: settings.pollRecordsMax, waitMs });
+    } catch (error) {
+      const failure = asStreamsError(error, 'BROKER_REQUEST_FAILED');
+      if (failure.kind !== 'retriable') throw failure;
+      // The positions stand: to poll again is all there is to do.
+      log.warn('the inputs cannot be read now', { code: failure.code }, failure);
+      await clock.sleep(settings.pollMs, this.#stop);
+      return [];
+    }
+  }
+
+  /** Every task processes what is queued and fires what is due. True when one of them asks for a commit. */
+  async work(): Promise<boolean> {
+    let commitRequested = false;
+    for (const running of this.#running.values()) {
+      await this.#workOn(running);
+      if (running.task.takeCommitRequest()) commitRequested = true;
+    }
+    return commitRequested;
+  }
+
+  async #workOn(running: RunningTask): Promise<void> {
+    const { clock } = this.#options;
+    const { task } = running;
+    try {
+      if (!(await this.#prepare(running))) return;
+      await task.processRound(roundRecordsMax);
+      await task.fireEventTimers();
+      await task.punctuateWallClock(clock.nowMs());
+      await running.wallClock.fire(task, this.position);
+    } catch (error) {
+      throw damageOf(task.id, error);
+    }
+  }
+
+  async #prepare(running: RunningTask): Promise<boolean> {
+    if (running.unprepared.length === 0) return true;
+    const { clock, log } = this.#options;
+    if (clock.monotonicMs() < running.retryPrepareAtMs) return false;
+    try {
+      const wait = running.task.prepare(running.unprepared);
+      if (wait !== undefined) await wait;
+      running.unprepared = [];
+      return true;
+    } catch (error) {
+      const failure = asStreamsError(error, 'REGISTRY_UNAVAILABLE');
+      if (failure.kind !== 'retriable') throw failure;
+      // An outage is not the record's fault: wait, keep the membership, skip nothing.
+      log.warn('records wait for their schemas', { taskId: running.task.id }, failure);
+      running.retryPrepareAtMs = clock.monotonicMs() + retryPrepareMs;
+      return false;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#consumer?.close();
+  }
+
+  #consumerOrThrow(): Consumer {
+    return must(this.#consumer, 'the thread is not open');
+  }
+}
+
+/** Damage is a task's: whoever recovers has to know whose. Other errors stay as they are. */
+function damageOf(taskId: string, error: unknown): unknown {
+  if (!(error instanceof StreamsError) || error.code !== 'STORE_CORRUPTED') return error;
+  const { code, kind, message } = error;
+  return new StreamsError(code, message, { context: { ...error.context, taskId }, cause: error, kind });
+}
