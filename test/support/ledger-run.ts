@@ -115,7 +115,7 @@ export class LedgerRun {
       await broker.admin.createTopics(
         Object.values<string>({ ...names }).map((name) => ({ name, partitions })),
       );
-      const entries = new LedgerEntries(seededRandom(options.seed), options.accounts ?? 200);
+      const entries = new LedgerEntries(seededRandom(options.seed), options.accounts ?? 1_000);
       const load = await LedgerLoad.open(broker, names.entries, partitions, entries);
       const run = new LedgerRun(options, names, applicationId, broker, load);
       run.#watching = run.#watch();
