@@ -2,8 +2,10 @@
  * The Kafka adapter of the broker port: opens its clients and closes them all. Called by the app's assembly
  * and by tests. Nothing of the Kafka client is loaded before `openKafkaBroker` is called.
  *
- * Few clients per process: each costs the library three to five threads. One plain producer carries all
- * admin requests; consumers, members and producers get a client each.
+ * Few clients per process: each costs the library three to five threads. One idle consumer carries all admin
+ * requests; consumers, members and producers get a client each. A consumer and not a producer: asked for a
+ * group's offsets, the library passes a coordinator's "not me" on to the client's own group without looking
+ * whether it has one, so that a coordinator that moves would crash the process of a producer.
  * The client's blocking calls share Node's thread pool with the file system and RocksDB: start the process
  * with UV_THREADPOOL_SIZE=16 or more.
  */
@@ -63,7 +65,7 @@ class KafkaBroker implements Broker {
   readonly #options: KafkaBrokerOptions;
   readonly #library: KafkaLibrary;
   readonly #basics: ClientBasics;
-  readonly #adminHandle: KafkaHandle<NativeProducer>;
+  readonly #adminHandle: KafkaHandle<NativeConsumer>;
   #admin: KafkaAdmin | undefined;
   /** In the order they were opened. */
   readonly #open = new Set<Closeable>();
@@ -76,8 +78,17 @@ class KafkaBroker implements Broker {
     this.#library = library;
     this.#basics = { brokers: options.brokers, properties: options.properties ?? {} };
     const clientId = `${options.clientId}-admin`;
-    const producer = library.newProducer(adminSettings(this.#basics, clientId), false);
-    this.#adminHandle = this.#producerHandle(producer, clientId);
+    // What the library reports there is in the log already, and is only taken off the queue.
+    const drain = () => {
+      if (this.#closed || this.#adminHandle.isClosing) return;
+      this.#adminHandle
+        .call<void>((client, done) =>
+          client.getClient().consume(0, 100, false, (error) => done(error, undefined)),
+        )
+        .catch(() => {});
+    };
+    const consumer = library.newConsumer(adminSettings(this.#basics, clientId), drain);
+    this.#adminHandle = this.#consumerHandle(consumer, clientId);
     this.#describeMetrics();
   }
 
@@ -92,7 +103,6 @@ class KafkaBroker implements Broker {
 
   async connect(): Promise<void> {
     await this.#adminHandle.connect();
-    this.#adminHandle.now((producer) => producer.setPollInBackground(true));
   }
 
   async openConsumer(options: {

@@ -11,6 +11,7 @@
  * R4 A store that lags is replayed to the end before it serves.
  * R5 Another topic id, a position below the log's start or beyond its end, or one so old that tombstones may
  *    be gone: the store is rebuilt, and the log says why. A crash is never a reason.
+ * R8 A changelog that is empty although the task has written to it ends the instance (lost-changelog.ts).
  */
 
 import { readSortableInteger } from '../base/bytes.ts';
@@ -21,6 +22,7 @@ import type { Broker, Consumer, RecordBatch } from '../broker/broker-port.ts';
 import type { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
 import { clockKey, inputClock } from '../task/timer-index.ts';
+import { refuseEmptyState, refuseLostChangelog } from './lost-changelog.ts';
 import {
   changesOf,
   metaOfReplay,
@@ -62,6 +64,7 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
   const { broker, plan, state } = options;
   // R2: this order and no other.
   const offsets = await broker.admin.committedOffsets(options.groupId, plan.inputs);
+  await refuseLostChangelog(options, offsets);
   const replays = await planReplays({ ...options, applicationId: options.groupId });
   if (!Array.isArray(replays)) return replays;
   const behind = replays.filter(({ from, end }) => from < end);
@@ -88,6 +91,7 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
       new Map([...provenance(topic, end, topicId, options.nowMs), origin]),
     );
   }
+  await refuseEmptyState(options, offsets);
   const starts = await broker.admin.startOffsets(plan.inputs);
   const ends = await broker.admin.endOffsets(plan.inputs, 'read_uncommitted');
   const known = await Promise.all(
