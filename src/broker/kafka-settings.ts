@@ -27,9 +27,14 @@ function common(basics: ClientBasics, clientId: string): NativeSettings {
   };
 }
 
-/** For admin requests; it never writes. */
+/** For admin requests: a consumer that reads nothing and joins nothing (kafka-broker.ts says why no producer). */
 export function adminSettings(basics: ClientBasics, clientId: string): NativeSettings {
-  return common(basics, clientId);
+  return {
+    ...common(basics, clientId),
+    'group.id': clientId,
+    'enable.auto.commit': false,
+    'enable.auto.offset.store': false,
+  };
 }
 
 /** A reader of partitions assigned by hand. It needs a group id to exist, and never joins that group. */

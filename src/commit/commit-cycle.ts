@@ -4,7 +4,7 @@
  *
  *   0 flush      cached tables go downstream (no table is cached beyond a record yet, so nothing to do)
  *   1 seal       one changelog record per changed key, its last value; the open generation starts anew
- *   2 offsets    into the transaction, for every input of every task that writes
+ *   2 offsets    into the transaction, for every task that writes: of the inputs that have moved, at least one
  *   3 commit     meanwhile the tasks process their next records into the open generation
  *   4 store      one batch per task: sealed changes, applied offsets, changelog position
  *   5 begin      the next transaction begins when the next generation is sealed; until then outputs wait
