@@ -258,9 +258,13 @@ describe('rules of ownership', () => {
       warn: (message) => void lines.push(message),
       child: () => log,
     };
+    const { admin } = bench.broker;
+    const { committedOffsets } = admin;
+    // `offsets.retention.minutes` are over.
+    admin.committedOffsets = async (_, partitions) => partitions.map(() => undefined);
     const result = await restoreTask({
       broker: bench.broker,
-      groupId: 'a group that knows nothing',
+      groupId: 'app',
       plan: bench.task.plan,
       state: bench.task.state,
       log,
@@ -268,6 +272,7 @@ describe('rules of ownership', () => {
       abandoned: () => false,
       nowMs: bench.clock.nowMs(),
     });
+    admin.committedOffsets = committedOffsets;
     assert.equal(result.outcome, 'restored');
     assert.deepEqual(result.outcome === 'restored' ? result.committed : [], [{ topic: 'words', offset: 3 }]);
     assert.ok(lines.some((line) => line.includes('going on from the store')));
