@@ -30,7 +30,7 @@ import {
 
 const transactionTimeoutMsDefault = 10_000;
 /** Measured (docs/performance.md): what stays behind of each offset of a transaction. */
-const leakedBytesPerOffset = 140;
+const leakedBytesPerOffset = 100;
 
 /** Shape: `brokers` as `host:port,host:port`; `properties` are further librdkafka settings (SASL, TLS, …). */
 export interface KafkaBrokerOptions {
