@@ -91,6 +91,7 @@ export class CommitCycle {
   #producer: Producer | undefined;
   /** Whoever needs a producer meanwhile waits for the same one: a second would fence the first. */
   #opening: Promise<Producer> | undefined;
+  #inFlight = false;
   #positionsReadMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: CommitCycleOptions) {
@@ -113,8 +114,9 @@ export class CommitCycle {
    * there is nothing to do: it has its producer, and it must not be taken from it.
    */
   async open(): Promise<void> {
-    if (this.state === 'NONE' || this.state === 'INITIALISING' || this.state === 'IDLE')
-      await this.#ensureProducer();
+    const has = this.state !== 'NONE' && this.state !== 'INITIALISING';
+    if (has && this.#inFlight) return;
+    await this.#ensureProducer();
   }
 
   /**
@@ -139,6 +141,15 @@ export class CommitCycle {
   }
 
   async #run(tasks: readonly Sealed[], member: GroupMember): Promise<void> {
+    this.#inFlight = true;
+    try {
+      await this.#commitAndStore(tasks, member);
+    } finally {
+      this.#inFlight = false;
+    }
+  }
+
+  async #commitAndStore(tasks: readonly Sealed[], member: GroupMember): Promise<void> {
     const producer = await this.#again(this.#deadline(), () => this.#ensureProducer());
     const positions = await this.#provenPositions(tasks.map(({ task }) => task));
     try {

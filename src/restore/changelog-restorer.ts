@@ -13,15 +13,15 @@
  *    be gone: the store is rebuilt, and the log says why. A crash is never a reason.
  */
 
-import type { Write } from '../base/backend-port.ts';
 import { readSortableInteger } from '../base/bytes.ts';
 import { StreamsError } from '../base/errors.ts';
-import { partitionKey, type TopicPartition } from '../base/record.ts';
+import { partitionKey } from '../base/record.ts';
 import type { Logger } from '../base/telemetry-port.ts';
 import type { Broker, Consumer, RecordBatch } from '../broker/broker-port.ts';
 import type { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
 import { clockKey, inputClock } from '../task/timer-index.ts';
+import { changesOf, planReplays, provenance, type Rebuild, type Replay } from './replay-plan.ts';
 
 /** How far one task is; `remaining` counts offsets, markers included. */
 export interface RestoreProgress {
@@ -46,21 +46,7 @@ export interface RestoreOptions {
 export type RestoreResult =
   | { readonly outcome: 'restored'; readonly committed: readonly { topic: string; offset: number }[] }
   | { readonly outcome: 'abandoned' }
-  /** R5: the caller destroys the local state and restores again. */
-  | { readonly outcome: 'rebuild'; readonly reason: string };
-
-interface Replay extends TopicPartition {
-  readonly store: string;
-  readonly topicId: string | undefined;
-  readonly from: number;
-  readonly end: number;
-}
-
-/**
- * Half of Kafka's default `delete.retention.ms`: behind an older position a tombstone may have been compacted
- * away, and the deleted key would come back.
- */
-const positionAgeMsMax = 43_200_000;
+  | Rebuild;
 
 const batchRecordsMax = 10_000;
 
@@ -130,77 +116,6 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
   return { outcome: 'restored', committed };
 }
 
-/** What the store keeps about one changelog, in the batch that it is about. */
-function provenance(
-  topic: string,
-  position: number,
-  topicId: string | undefined,
-  nowMs: number,
-): [string, string][] {
-  return [
-    [`changelog/${topic}`, String(position)],
-    [`changelog-at/${topic}`, String(nowMs)],
-    ...(topicId === undefined ? [] : [[`changelog-id/${topic}`, topicId] as [string, string]]),
-  ];
-}
-
-async function planReplays(
-  options: RestoreOptions,
-): Promise<Replay[] | Extract<RestoreResult, { outcome: 'rebuild' }>> {
-  const { broker, plan, state } = options;
-  const stores = plan.stores.flatMap(({ spec, changelog }) =>
-    changelog === undefined ? [] : [{ store: spec.name, topic: changelog, partition: plan.partition }],
-  );
-  const ends = await broker.admin.endOffsets(stores, 'read_uncommitted');
-  const starts = await broker.admin.startOffsets(stores);
-  const described = await broker.admin.describeTopics(stores.map(({ topic }) => topic));
-  const meta = (name: string) => state.readMeta(stores.map(({ topic }) => `${name}/${topic}`));
-  const [positions, times, ids] = [
-    await meta('changelog'),
-    await meta('changelog-at'),
-    await meta('changelog-id'),
-  ];
-  const replays: Replay[] = [];
-  for (const [index, store] of stores.entries()) {
-    const start = starts[index] as number;
-    const end = ends[index] as number;
-    const topicId = described[index]?.topicId;
-    const position = positions[index] === undefined ? undefined : Number(positions[index]);
-    const kept = { position, atMs: Number(times[index] ?? Number.NaN), topicId: ids[index] };
-    const reason = rebuildReason(kept, { start, end, topicId, nowMs: options.nowMs });
-    if (reason !== undefined) return { outcome: 'rebuild', reason: `${store.topic}: ${reason}` };
-    replays.push({ ...store, from: position ?? start, end, topicId });
-  }
-  return replays;
-}
-
-/** R5: why the local state cannot be this changelog's; undefined when it can. */
-function rebuildReason(
-  kept: {
-    readonly position: number | undefined;
-    readonly atMs: number;
-    readonly topicId: string | undefined;
-  },
-  log: {
-    readonly start: number;
-    readonly end: number;
-    readonly topicId: string | undefined;
-    readonly nowMs: number;
-  },
-): string | undefined {
-  const { position } = kept;
-  if (position === undefined) return undefined;
-  if (kept.topicId !== undefined && log.topicId !== undefined && kept.topicId !== log.topicId) {
-    return `the topic was deleted and created again (id ${kept.topicId}, now ${log.topicId})`;
-  }
-  if (position > log.end) return `position ${position} lies beyond the end ${log.end}`;
-  if (position < log.start) return `position ${position} lies below the start ${log.start}`;
-  if (position < log.end && log.nowMs - kept.atMs > positionAgeMsMax) {
-    return `position ${position} is ${Math.round((log.nowMs - kept.atMs) / 3_600_000)} hours old: tombstones after it may be gone`;
-  }
-  return undefined;
-}
-
 /** False when the task was taken away meanwhile. The next batch is read while one is written. */
 async function replayAll(
   consumer: Consumer,
@@ -221,7 +136,13 @@ async function replayAll(
     try {
       for (const batch of batches) {
         const replay = byTopic.get(partitionKey(batch.topic, batch.partition)) as Replay;
-        await writeBatch(replay, batch, options);
+        const next = batch.offset(batch.count - 1) + 1;
+        await options.state.applyChangelog(
+          replay.store,
+          changesOf(batch),
+          new Map([[`changelog/${replay.topic}`, String(next)]]),
+        );
+        options.progress.restored += batch.count;
       }
     } catch (error) {
       // The consumer is closed next, and takes one call at a time.
@@ -232,21 +153,4 @@ async function replayAll(
     if (left === 0) return true;
   }
   return false;
-}
-
-async function writeBatch(replay: Replay, batch: RecordBatch, options: RestoreOptions): Promise<void> {
-  // In the log's order, keys repeated: in a batch the later write of a key wins.
-  const writes: Write[] = [];
-  for (let index = 0; index < batch.count; index++) {
-    const key = batch.key(index);
-    if (key === null)
-      throw new StreamsError('STORE_CORRUPTED', 'a changelog record without a key', {
-        context: { topic: batch.topic, partition: batch.partition, offset: batch.offset(index) },
-      });
-    writes.push({ key, value: batch.value(index) });
-  }
-  const next = batch.offset(batch.count - 1) + 1;
-  const meta = new Map([[`changelog/${replay.topic}`, String(next)]]);
-  await options.state.applyChangelog(replay.store, writes, meta);
-  options.progress.restored += batch.count;
 }
