@@ -40,7 +40,7 @@ export const groups = [
   {
     name: 'unit and contract',
     deadlineMs: 12 * minute,
-    takes: (path) => /^(architecture\/|unit\/|contract\/|[^/]+$)/.test(path),
+    takes: (path) => /^(architecture\/|unit\/|rules\/|contract\/|[^/]+$)/.test(path),
   },
   {
     name: 'faults',

@@ -81,6 +81,7 @@ describe('scripts: decisions', () => {
     assert.equal(groupOf('unit/base/a.test.ts'), 'unit and contract');
     assert.equal(groupOf('architecture.test.ts'), 'unit and contract');
     assert.equal(groupOf('architecture/rules.test.ts'), 'unit and contract');
+    assert.equal(groupOf('rules/a.test.ts'), 'unit and contract');
     assert.equal(groupOf('contract/a.int.test.ts'), 'unit and contract');
     assert.equal(groupOf('topology/a.test.ts'), 'topology');
     assert.equal(groupOf('browser/a.int.test.ts'), 'real parts');
