@@ -46,6 +46,7 @@ export {
   openEmbeddedBroker,
 } from './broker/embedded-broker.ts';
 export { type KafkaBrokerOptions, openKafkaBroker } from './broker/kafka-broker.ts';
+export type { CommitStep, ProcessingGuarantee } from './commit/commit-cycle.ts';
 export type { BranchedKStream, KGroupedStream, KGroupedTable, KStream, KTable } from './dsl/api.ts';
 export type { Change } from './dsl/change.ts';
 export type {

@@ -14,6 +14,7 @@ import { partitionForKey } from '../base/murmur2.ts';
 import { silentTelemetry, type Telemetry } from '../base/telemetry-port.ts';
 import { wallClock } from '../base/wall-clock.ts';
 import type { Broker } from '../broker/broker-port.ts';
+import type { CommitStep, ProcessingGuarantee } from '../commit/commit-cycle.ts';
 import { deadLetterPolicy, type FailurePolicy } from '../failure/failure-policy.ts';
 import type { Topology } from '../graph/topology.ts';
 import type { RestoreStatus } from '../restore/restore-watch.ts';
@@ -41,6 +42,11 @@ export interface StreamsSettings {
   readonly applicationId: string;
   /** Static membership: unique per instance, stable over restarts (a pod's name). Default: dynamic. */
   readonly instanceId?: string;
+  /**
+   * Kafka's `processing.guarantee`; docs/spec/guarantees.md says what each promises. Default: exactly_once_v2.
+   * All instances of an application use the same.
+   */
+  readonly processingGuarantee?: ProcessingGuarantee;
   /** Default: applicationId plus instanceId. Unique per process. */
   readonly transactionalId?: string;
   /** Milliseconds between commits. Default 100. */
@@ -86,6 +92,8 @@ export interface StreamsAppOptions {
   readonly clock?: Clock;
   readonly telemetry?: Telemetry;
   readonly failurePolicy?: FailurePolicy;
+  /** For tests that crash or disturb an instance at a step of the commit cycle; see `CommitMode.onStep`. */
+  readonly onCommitStep?: (step: CommitStep) => void;
 }
 
 export interface TaskStatus {
@@ -307,7 +315,7 @@ export class StreamsApp {
       'Duration of a commit cycle.',
       [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     );
-    return new StreamThread({
+    const thread = new StreamThread({
       plan,
       broker,
       openTaskBackend,
@@ -334,6 +342,11 @@ export class StreamsApp {
         standby: this.#standbySettings(plan),
       },
     });
+    thread.commitCycle.configure({
+      processingGuarantee: settings.processingGuarantee,
+      onStep: this.#options.onCommitStep,
+    });
+    return thread;
   }
 
   /** Undefined where none are asked for, and where no task has anything to follow. */

@@ -34,7 +34,7 @@ export function loadKafkaLibrary(): KafkaLibrary {
       new kafka.KafkaConsumer({
         ...settings,
         queue_non_empty_cb: onWake,
-        ...(onRebalance === undefined ? {} : { rebalance_cb: onRebalance }),
+        ...(onRebalance === undefined ? {} : { rebalance_cb: onRebalance, offset_commit_cb: true }),
       }),
     newProducer: (settings, reportDelivery) =>
       new kafka.Producer({ ...settings, ...(reportDelivery ? { dr_cb: true } : {}) }),

@@ -93,15 +93,7 @@ export class KafkaProducer implements Producer {
       }
       const nowMs = this.#options.clock.monotonicMs();
       deadlineMs ??= nowMs + spaceTimeoutMs;
-      if (nowMs > deadlineMs) {
-        throw new StreamsError(
-          'BROKER_UNAVAILABLE',
-          'records are not being taken off the full producer buffer',
-          {
-            context: { waitedMs: spaceTimeoutMs },
-          },
-        );
-      }
+      if (nowMs > deadlineMs) throw this.#bufferFull(i);
       await this.#options.clock.sleep(spacePauseMs);
     }
   }
@@ -180,6 +172,16 @@ export class KafkaProducer implements Producer {
     this.#state = 'broken';
     await this.#options.handle.close();
     this.#options.onClose();
+  }
+
+  /** Retriable means the same call again, which inside a transaction would write the first `taken` twice. */
+  #bufferFull(taken: number): StreamsError {
+    const again = taken === 0 || this.#options.transactionalId === undefined;
+    return new StreamsError(
+      again ? 'BROKER_UNAVAILABLE' : 'TRANSACTION_ABORT_REQUIRED',
+      'records are not being taken off the full producer buffer',
+      { context: { waitedMs: spaceTimeoutMs } },
+    );
   }
 
   /** Whether the library took the record; false when its buffer is full. */

@@ -65,6 +65,11 @@ function decodeTimer(bytes: Buffer): StoredTimer {
   };
 }
 
+/** Of a key in the task's store: what stays when its timer is moved; undefined for a clock. */
+export function timerOfKey(key: Buffer): string | undefined {
+  return key[0] === 0x74 ? mapKey(key.subarray(10)) : undefined;
+}
+
 function identity(timer: { node: string; name: string; key: Buffer }): string {
   return `${timer.node}/${timer.name}/${mapKey(timer.key)}`;
 }

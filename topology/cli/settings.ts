@@ -89,6 +89,15 @@ export const settingRows = {
     unit: 'name',
     meaning: 'Unique per instance, stable over restarts. Empty: application id and instance id.',
   },
+  processingGuarantee: {
+    name: 'MILLRACE_PROCESSING_GUARANTEE',
+    kind: 'choice',
+    fallback: 'exactly_once_v2',
+    unit: 'name',
+    choices: ['exactly_once_v2', 'at_least_once'],
+    meaning:
+      'The same for all instances. At least once: no transactions; a crash may repeat events and commands.',
+  },
   stateDir: {
     name: 'MILLRACE_STATE_DIR',
     kind: 'text',
