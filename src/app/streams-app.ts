@@ -291,6 +291,7 @@ export class StreamsApp {
         pollMs: 100,
         pollRecordsMax: 4_000,
         bufferedRecordsMax: 20_000,
+        bufferedBytesMax: 64 * 1024 * 1024,
         cacheEntriesMax: settings.cacheEntriesMax ?? 10_000,
         timestampAheadMsMax: settings.timestampAheadMsMax ?? 3_600_000,
         recommitMs: 3_600_000,
