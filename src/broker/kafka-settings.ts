@@ -27,14 +27,9 @@ function common(basics: ClientBasics, clientId: string): NativeSettings {
   };
 }
 
-/** For admin requests: a consumer that reads nothing and joins nothing (kafka-broker.ts says why no producer). */
+/** For admin requests; it never writes. */
 export function adminSettings(basics: ClientBasics, clientId: string): NativeSettings {
-  return {
-    ...common(basics, clientId),
-    'group.id': clientId,
-    'enable.auto.commit': false,
-    'enable.auto.offset.store': false,
-  };
+  return common(basics, clientId);
 }
 
 /** A reader of partitions assigned by hand. It needs a group id to exist, and never joins that group. */
@@ -59,6 +54,22 @@ export function consumerSettings(
     'auto.offset.reset': 'error',
     // Tells the position at the end of a compacted partition, whose last records may be gone.
     'enable.partition.eof': true,
+  };
+}
+
+/** Reads a group's committed offsets under its name, and never joins it. */
+export function offsetReaderSettings(
+  basics: ClientBasics,
+  clientId: string,
+  groupId: string,
+): NativeSettings {
+  return {
+    ...common(basics, clientId),
+    'group.id': groupId,
+    // Makes the broker hold back offsets whose transaction is still open.
+    'isolation.level': 'read_committed',
+    'enable.auto.commit': false,
+    'enable.auto.offset.store': false,
   };
 }
 
