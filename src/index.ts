@@ -121,3 +121,4 @@ export {
 } from './serde/serde.ts';
 export { openMemoryBackend } from './store/memory-backend.ts';
 export { openRocksDbBackend } from './store/rocksdb-backend.ts';
+export type { StandbyStatus } from './thread/standby-tasks.ts';

@@ -138,8 +138,11 @@ export function producerSettings(
           'transaction.timeout.ms': options.transactionTimeoutMs,
           // After a commit the coordinator answers "concurrent transactions" for some milliseconds.
           'retry.backoff.ms': 10,
-          // The counters that kafka-retry-watch.ts reads.
+          // The two witnesses of kafka-retry-watch.ts, whatever `properties` say: its counters, and the lines
+          // about broken connections, which are of the level "info" at the lowest.
           'statistics.interval.ms': 100,
+          'log.connection.close': true,
+          log_level: 6,
         }),
   };
 }
