@@ -3,7 +3,7 @@
  * and by tests. Nothing of the Kafka client is loaded before `openKafkaBroker` is called.
  *
  * Few clients per process: each costs the library three to five threads. One plain producer carries all
- * admin requests; consumers, members and producers get a client each.
+ * admin requests; consumers, members and producers get a client each, and so does a group whose offsets are read.
  * The client's blocking calls share Node's thread pool with the file system and RocksDB: start the process
  * with UV_THREADPOOL_SIZE=16 or more.
  */
@@ -25,6 +25,7 @@ import {
   consumerSettings,
   type GroupProtocol,
   memberSettings,
+  offsetReaderSettings,
   producerSettings,
 } from './kafka-settings.ts';
 
@@ -67,6 +68,8 @@ class KafkaBroker implements Broker {
   #admin: KafkaAdmin | undefined;
   /** In the order they were opened. */
   readonly #open = new Set<Closeable>();
+  /** By group; opened when the group's offsets are first asked for. */
+  readonly #offsetReaders = new Map<string, Promise<KafkaHandle<NativeConsumer>>>();
   #producersSuspected = 0;
   #offsetsSent = 0;
   #closed = false;
@@ -85,6 +88,7 @@ class KafkaBroker implements Broker {
     this.#admin ??= new KafkaAdmin({
       library: this.#library,
       handle: this.#adminHandle,
+      offsetReader: (groupId) => this.#offsetReader(groupId),
       clock: this.#options.clock,
     });
     return this.#admin;
@@ -201,7 +205,40 @@ class KafkaBroker implements Broker {
     // A producer's pending call may need its member's consumer, so producers go first.
     await Promise.all(open.filter((one) => one instanceof KafkaProducer).map((one) => one.close()));
     await Promise.all(open.filter((one) => !(one instanceof KafkaProducer)).map((one) => one.close()));
+    const readers = await Promise.allSettled(this.#offsetReaders.values());
+    await Promise.all(
+      readers.map((reader) => (reader.status === 'fulfilled' ? reader.value.close() : undefined)),
+    );
     await this.#adminHandle.close();
+  }
+
+  #offsetReader(groupId: string): Promise<KafkaHandle<NativeConsumer>> {
+    this.#requireOpen();
+    const known = this.#offsetReaders.get(groupId);
+    if (known !== undefined) return known;
+    const opening = this.#openOffsetReader(groupId);
+    this.#offsetReaders.set(groupId, opening);
+    // The next question tries again.
+    opening.catch(() => this.#offsetReaders.delete(groupId));
+    return opening;
+  }
+
+  async #openOffsetReader(groupId: string): Promise<KafkaHandle<NativeConsumer>> {
+    const clientId = `${this.#options.clientId}-offsets`;
+    const settings = offsetReaderSettings(this.#basics, clientId, groupId);
+    let handle: KafkaHandle<NativeConsumer> | undefined;
+    // What the library reports there is in the log already, and is only taken off the queue.
+    const drain = () => {
+      if (handle === undefined || handle.isClosing) return;
+      handle
+        .call<void>((client, done) =>
+          client.getClient().consume(0, 100, false, (error) => done(error, undefined)),
+        )
+        .catch(() => {});
+    };
+    handle = this.#consumerHandle(this.#library.newConsumer(settings, drain), clientId);
+    await handle.connect();
+    return handle;
   }
 
   #requireOpen(): void {
@@ -233,7 +270,7 @@ class KafkaBroker implements Broker {
   #describeMetrics(): void {
     const { metrics } = this.#options;
     metrics?.gauge('millrace_kafka_clients', 'Kafka clients that this process has open.', () => [
-      { value: this.#open.size + 1 },
+      { value: this.#open.size + this.#offsetReaders.size + 1 },
     ]);
     metrics?.counter(
       'millrace_kafka_producers_distrusted_total',

@@ -86,6 +86,12 @@ export interface NativeConsumer extends NativeClient {
   pause(partitions: readonly NativePartition[]): unknown;
   resume(partitions: readonly NativePartition[]): unknown;
   position(partitions: readonly NativePartition[]): NativePartitionOffset[];
+  /** In the order of the partitions; in place of one that has a problem stands an Error without a number. */
+  committed(
+    partitions: readonly NativePartition[],
+    timeoutMs: number,
+    done: Done<readonly (NativePartitionOffset | Error)[]>,
+  ): void;
   /** Sends the request and no more, like `commitCb`, which does not wait for the answer either: see the event. */
   commit(offsets: readonly NativePartitionOffset[]): unknown;
   disconnect(done: () => void): unknown;
@@ -146,13 +152,6 @@ export interface NativeAdmin {
     partitions: readonly (NativePartition & { readonly offset: unknown })[],
     options: { timeout: number; isolationLevel: number },
     done: Done<readonly NativePartitionOffset[]>,
-  ): void;
-  listConsumerGroupOffsets(
-    groups: readonly { groupId: string; partitions: readonly NativePartition[] }[],
-    options: { timeout: number; requireStableOffsets: boolean },
-    done: Done<
-      readonly { readonly error?: NativeError; readonly partitions: readonly NativePartitionOffset[] }[]
-    >,
   ): void;
 }
 

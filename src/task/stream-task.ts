@@ -25,7 +25,7 @@ import { ProcessorGraph } from './processor-graph.ts';
 import { type QueuedRecord, RecordQueue } from './record-queue.ts';
 import { recordBytes, recordBytesMax } from './record-size.ts';
 import type { TaskPlan } from './task-plan.ts';
-import { inputClock, TimerIndex } from './timer-index.ts';
+import { inputClock, TimerIndex, writtenClock } from './timer-index.ts';
 import { StateMiss } from './typed-stores.ts';
 
 export interface TaskOptions {
@@ -122,6 +122,13 @@ export class StreamTask {
     let count = 0;
     for (const queue of this.#queues.values()) count += queue.count;
     return count;
+  }
+
+  /** Roughly the bytes of what is queued. */
+  get queuedBytes(): number {
+    let bytes = 0;
+    for (const queue of this.#queues.values()) bytes += queue.bytes;
+    return bytes;
   }
 
   get timerCount(): number {
@@ -246,6 +253,10 @@ export class StreamTask {
     // Into the changelog too: the broker may forget the group's offsets, and a new disk knows none.
     for (const { topic, offset } of next) this.#timers.setClock(inputClock(topic), offset);
     const offsets = this.#offsetsToCommit(next);
+    for (const { spec } of this.plan.stores) {
+      if (spec.name !== this.plan.taskStore && this.state.generations(spec.name).openCount > 0)
+        this.#timers.setClock(writtenClock(spec.name), 1);
+    }
     const outputs = this.#collector.seal();
     const changelogOf = new Map(this.plan.stores.map(({ spec, changelog }) => [spec.name, changelog]));
     const changelog: OutgoingRecord[] = [];

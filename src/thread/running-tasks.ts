@@ -20,7 +20,12 @@ interface RunningTask {
   readonly wallClock: WallClockGate;
   /** Batches whose schemas are still to be fetched: nothing is processed before they are here. */
   unprepared: RecordBatch[];
+  /** Their schemas are being asked for, beside the loop. */
+  preparing: boolean;
+  prepareError: StreamsError | undefined;
   retryPrepareAtMs: number;
+  /** Its inputs are not polled: it waits for schemas and has enough queued. */
+  paused: boolean;
 }
 
 const roundRecordsMax = 1_000;
@@ -37,6 +42,8 @@ export class RunningTasks {
   readonly #running = new Map<string, RunningTask>();
   readonly #taskOfPartition = new Map<string, RunningTask>();
   #consumer: Consumer | undefined;
+  /** Average of what came last: how many records of that size still fit. */
+  #recordBytes = 1;
 
   constructor(options: ThreadOptions, stop: AbortSignal) {
     this.#options = options;
@@ -106,7 +113,10 @@ export class RunningTasks {
       task,
       wallClock: new WallClockGate(broker, clock),
       unprepared: [],
+      preparing: false,
+      prepareError: undefined,
       retryPrepareAtMs: 0,
+      paused: false,
     };
     this.#running.set(plan.taskId, running);
     for (const { topic, partition } of plan.inputs)
@@ -142,34 +152,54 @@ export class RunningTasks {
   async poll(untilCommitMs: number, busy: boolean): Promise<void> {
     const { settings, clock } = this.#options;
     let queued = 0;
+    let queuedBytes = 0;
+    let pausedBytes = 0;
     let idle = true;
     let gated = false;
-    for (const { task, unprepared, wallClock } of this.#running.values()) {
-      queued += task.queued;
+    for (const running of this.#running.values()) {
+      const { task, unprepared, preparing, wallClock } = running;
+      this.#pauseWhileWaiting(running);
+      // What a paused task holds must not keep the others from reading.
+      if (running.paused) pausedBytes += task.queuedBytes;
+      else {
+        queued += task.queued;
+        queuedBytes += task.queuedBytes;
+      }
       if (unprepared.length === 0 && task.queued > 0) idle = false;
-      if (wallClock.waiting) gated = true;
+      if (wallClock.waiting || preparing) gated = true;
     }
-    if (queued >= settings.bufferedRecordsMax) {
+    if (queued >= settings.bufferedRecordsMax || queuedBytes >= settings.bufferedBytesMax) {
       // Full of records that wait for their schemas: nothing to do, and no reason to spin.
       if (idle) await clock.sleep(settings.pollMs, this.#stop);
       return;
     }
     const dirty = this.openCount > 0;
     const waitMs = idle ? Math.max(0, Math.min(settings.pollMs, dirty ? untilCommitMs : settings.pollMs)) : 0;
-    const batches = await this.#pollPatiently(busy || gated ? Math.min(waitMs, busyPollMs) : waitMs);
+    // The others go on reading beside paused tasks, in smaller bites.
+    const roomBytes = Math.max(
+      settings.bufferedBytesMax - queuedBytes - pausedBytes,
+      settings.bufferedBytesMax / 8,
+    );
+    const room = Math.ceil(roomBytes / this.#recordBytes);
+    const recordsMax = Math.min(settings.pollRecordsMax, room);
+    const batches = await this.#pollPatiently(
+      recordsMax,
+      busy || gated ? Math.min(waitMs, busyPollMs) : waitMs,
+    );
     for (const batch of batches) {
       const running = this.#taskOfPartition.get(partitionKey(batch.topic, batch.partition));
       if (running === undefined) continue;
       // Into the queue in any case: the queue's head is what keeps the committed offset below these records.
       running.task.enqueue(batch);
       running.unprepared.push(batch);
+      this.#recordBytes = Math.max(1, running.task.queuedBytes / running.task.queued);
     }
   }
 
-  async #pollPatiently(waitMs: number): Promise<RecordBatch[]> {
+  async #pollPatiently(recordsMax: number, waitMs: number): Promise<RecordBatch[]> {
     const { settings, clock, log } = this.#options;
     try {
-      return await this.#consumerOrThrow().poll({ recordsMax: settings.pollRecordsMax, waitMs });
+      return await this.#consumerOrThrow().poll({ recordsMax, waitMs });
     } catch (error) {
       const failure = asStreamsError(error, 'BROKER_REQUEST_FAILED');
       if (failure.kind !== 'retriable') throw failure;
@@ -194,7 +224,7 @@ export class RunningTasks {
     const { clock } = this.#options;
     const { task } = running;
     try {
-      if (!(await this.#prepare(running))) return;
+      if (!this.#prepare(running)) return;
       await task.processRound(roundRecordsMax);
       await task.fireEventTimers();
       await task.punctuateWallClock(clock.nowMs());
@@ -204,23 +234,61 @@ export class RunningTasks {
     }
   }
 
-  async #prepare(running: RunningTask): Promise<boolean> {
-    if (running.unprepared.length === 0) return true;
-    const { clock, log } = this.#options;
-    if (clock.monotonicMs() < running.retryPrepareAtMs) return false;
+  /**
+   * True when the schemas of everything queued are at hand. They are fetched beside the loop: a registry that
+   * is slow or away holds up the tasks that need it and no other.
+   */
+  #prepare(running: RunningTask): boolean {
+    if (running.prepareError !== undefined) throw running.prepareError;
+    if (running.preparing) return false;
+    const count = running.unprepared.length;
+    if (count === 0) return true;
+    if (this.#options.clock.monotonicMs() < running.retryPrepareAtMs) return false;
+    let wait: Promise<unknown> | undefined;
     try {
-      const wait = running.task.prepare(running.unprepared);
-      if (wait !== undefined) await wait;
+      wait = running.task.prepare(running.unprepared);
+    } catch (error) {
+      wait = Promise.reject(error);
+    }
+    if (wait === undefined) {
       running.unprepared = [];
       return true;
-    } catch (error) {
-      const failure = asStreamsError(error, 'REGISTRY_UNAVAILABLE');
-      if (failure.kind !== 'retriable') throw failure;
-      // An outage is not the record's fault: wait, keep the membership, skip nothing.
-      log.warn('records wait for their schemas', { taskId: running.task.id }, failure);
-      running.retryPrepareAtMs = clock.monotonicMs() + retryPrepareMs;
-      return false;
     }
+    running.preparing = true;
+    wait
+      .then(
+        () => {
+          // Later batches may have come meanwhile.
+          running.unprepared = running.unprepared.slice(count);
+        },
+        (error: unknown) => this.#prepareFailed(running, asStreamsError(error, 'REGISTRY_UNAVAILABLE')),
+      )
+      .finally(() => {
+        running.preparing = false;
+      });
+    return false;
+  }
+
+  #prepareFailed(running: RunningTask, failure: StreamsError): void {
+    if (failure.kind !== 'retriable') {
+      running.prepareError = failure;
+      return;
+    }
+    const { clock, log } = this.#options;
+    // An outage is not the record's fault: wait, keep the membership, skip nothing.
+    log.warn('records wait for their schemas', { taskId: running.task.id }, failure);
+    running.retryPrepareAtMs = clock.monotonicMs() + retryPrepareMs;
+  }
+
+  #pauseWhileWaiting(running: RunningTask): void {
+    const { task, unprepared } = running;
+    const { pollRecordsMax, bufferedBytesMax } = this.#options.settings;
+    const hasEnough = task.queued >= pollRecordsMax || task.queuedBytes >= bufferedBytesMax / 4;
+    const shouldPause = unprepared.length > 0 && hasEnough;
+    if (shouldPause === running.paused) return;
+    running.paused = shouldPause;
+    if (shouldPause) this.#consumerOrThrow().pause(task.plan.inputs);
+    else this.#consumerOrThrow().resume(task.plan.inputs);
   }
 
   async close(): Promise<void> {

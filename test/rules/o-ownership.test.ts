@@ -259,8 +259,10 @@ describe('rules of ownership', () => {
       child: () => log,
     };
     const result = await restoreTask({
-      broker: bench.broker,
-      groupId: 'a group that knows nothing',
+      broker: changed(bench.broker, {
+        admin: { ...bench.broker.admin, committedOffsets: async (_, inputs) => inputs.map(() => undefined) },
+      }),
+      groupId: bench.member.groupId,
       plan: bench.task.plan,
       state: bench.task.state,
       log,

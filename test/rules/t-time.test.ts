@@ -14,7 +14,10 @@ import { MemoryDisk } from '../../src/store/memory-backend.ts';
 import { CommitBench, type CommitBenchOptions } from '../support/commit-bench.ts';
 import { eventually } from '../support/eventually.ts';
 
-/** `wall:500` sets a timer of the key at 500; `pay` cancels it; one that fires forwards its due time. */
+/**
+ * `wall:500` sets a timer of the key at 500; `pay` cancels it; one that fires forwards its due time. What ends in
+ * `!` throws when it is done.
+ */
 class Waits implements Processor<string, string, string, number> {
   #context!: ProcessorContext<string, number>;
 
@@ -23,10 +26,11 @@ class Waits implements Processor<string, string, string, number> {
   }
 
   process({ key, value }: Record<string, string>): void {
-    const [clock, at] = value.split(':');
-    if (value === 'pay') this.#context.timers.cancel(key, 'wait');
+    const [clock, at] = value.replace('!', '').split(':');
+    if (clock === 'pay') this.#context.timers.cancel(key, 'wait');
     else if (at !== undefined)
       this.#context.timers.schedule({ key, name: 'wait', dueMs: Number(at), clock: clock as TimerClock });
+    if (value.endsWith('!')) throw new Error('this record cannot be processed');
   }
 
   onTimer({ key, dueMs }: Timer<string>, context: ProcessorContext<string, number>): void {
@@ -211,6 +215,24 @@ describe('rules of time', () => {
     await bench.startTasks();
     assert.equal(bench.task.timerCount, 0);
     assert.deepEqual(await bench.outputs(), ['a=500']);
+  });
+
+  it('G13 a record that fails takes back the timers that it set, moved and cancelled', async () => {
+    const bench = await open();
+    await take(bench, 'moved', 'wall:100');
+    await take(bench, 'cancelled', 'wall:200');
+    for (const [key, value] of [
+      ['set', 'wall:50!'],
+      ['moved', 'wall:900!'],
+      ['cancelled', 'pay!'],
+    ] as const)
+      await take(bench, key, value);
+    assert.equal(bench.task.counters.deadLettered, 3, 'the fault really happened');
+    assert.equal(bench.task.timerCount, 2);
+    // In this life of the task: its index in memory has to go back too.
+    assert.equal(await bench.task.fireWallTimers(500), 2);
+    await bench.commit();
+    assert.deepEqual(await bench.outputs(), ['moved=100', 'cancelled=200']);
   });
 
   it('T4 a record too far ahead of the clock is processed and does not move stream time', async () => {
