@@ -318,6 +318,33 @@ export function engineContract(options: EngineContractOptions): void {
       await first.stop();
     });
 
+    it('follows the tasks of the other as standbys, and goes on with their stores', async () => {
+      const settings = { numStandbyReplicas: 1, instanceHeartbeatMs: 500 };
+      const machines = [new Machine(), new Machine()] as const;
+      const first = bench.startApp(machines[0], '1', bench.broker, settings);
+      const second = bench.startApp(machines[1], '2', bench.broker, settings);
+      await first.start();
+      await second.start();
+      await bench.produce(0, 1_000);
+      const follows = (app: StreamsApp): number =>
+        app.status().standbys.filter(({ lag }) => lag === 0).length;
+      // Of the six tasks the three that count have a store.
+      await eventually(() => first.ready && second.ready && follows(first) + follows(second) === 3, {
+        timeoutMs: options.deadlineMs,
+        what: 'every task with a store to be followed',
+      });
+      await bench.produce(1_000, 2_000);
+      await first.stop();
+      await bench.produce(2_000, 3_000);
+      await bench.expectAll(3_000);
+      assert.equal(second.status().standbys.length, 0, 'there is nobody left to follow');
+      await second.stop();
+      assert.deepEqual(
+        machines.map(({ destroyed }) => destroyed),
+        [0, 0],
+      );
+    });
+
     async function withoutTransaction(point: PlainPoint): Promise<void> {
       const random = seededRandom(11);
       let injected = 0;
@@ -345,33 +372,6 @@ export function engineContract(options: EngineContractOptions): void {
       }
       return;
     }
-
-    it('follows the tasks of the other as standbys, and goes on with their stores', async () => {
-      const settings = { numStandbyReplicas: 1, instanceHeartbeatMs: 500 };
-      const machines = [new Machine(), new Machine()] as const;
-      const first = bench.startApp(machines[0], '1', bench.broker, settings);
-      const second = bench.startApp(machines[1], '2', bench.broker, settings);
-      await first.start();
-      await second.start();
-      await bench.produce(0, 1_000);
-      const follows = (app: StreamsApp): number =>
-        app.status().standbys.filter(({ lag }) => lag === 0).length;
-      // Of the six tasks the three that count have a store.
-      await eventually(() => first.ready && second.ready && follows(first) + follows(second) === 3, {
-        timeoutMs: options.deadlineMs,
-        what: 'every task with a store to be followed',
-      });
-      await bench.produce(1_000, 2_000);
-      await first.stop();
-      await bench.produce(2_000, 3_000);
-      await bench.expectAll(3_000, false);
-      assert.equal(second.status().standbys.length, 0, 'there is nobody left to follow');
-      await second.stop();
-      assert.deepEqual(
-        machines.map(({ destroyed }) => destroyed),
-        [0, 0],
-      );
-    });
 
     const faults: CommitFault[] = ['abort before', 'answer lost', 'request lost', 'offsets refused'];
     for (const fault of faults) {

@@ -258,13 +258,11 @@ describe('rules of ownership', () => {
       warn: (message) => void lines.push(message),
       child: () => log,
     };
-    const { admin } = bench.broker;
-    const { committedOffsets } = admin;
-    // `offsets.retention.minutes` are over.
-    admin.committedOffsets = async (_, partitions) => partitions.map(() => undefined);
     const result = await restoreTask({
-      broker: bench.broker,
-      groupId: 'app',
+      broker: changed(bench.broker, {
+        admin: { ...bench.broker.admin, committedOffsets: async (_, inputs) => inputs.map(() => undefined) },
+      }),
+      groupId: bench.member.groupId,
       plan: bench.task.plan,
       state: bench.task.state,
       log,
@@ -272,7 +270,6 @@ describe('rules of ownership', () => {
       abandoned: () => false,
       nowMs: bench.clock.nowMs(),
     });
-    admin.committedOffsets = committedOffsets;
     assert.equal(result.outcome, 'restored');
     assert.deepEqual(result.outcome === 'restored' ? result.committed : [], [{ topic: 'words', offset: 3 }]);
     assert.ok(lines.some((line) => line.includes('going on from the store')));

@@ -204,9 +204,12 @@ describe('rules of positions and restore', () => {
       broker: { ...through(bench.broker), admin: watched },
     });
     assert.equal(result.outcome, 'restored');
-    const [first, ...ends] = asked;
-    assert.equal(first, 'committed');
-    assert.deepEqual([...new Set(ends)], ['end read_uncommitted']);
+    // Whether the changelog is lost is asked in between; the target itself is the last that is asked for.
+    assert.equal(asked.shift(), 'committed');
+    assert.ok(
+      asked.length > 0 && asked.every((question) => question === 'end read_uncommitted'),
+      String(asked),
+    );
   });
 
   it('P5 only committed records are replayed, up to the end and past the markers', async () => {

@@ -147,6 +147,10 @@ function streamsSettings(settings: Settings): StreamsSettings {
     commitIntervalMs: settings.commitIntervalMs,
     transactionTimeoutMs: settings.transactionTimeoutMs,
     sessionTimeoutMs: settings.sessionTimeoutMs,
+    numStandbyReplicas: settings.numStandbyReplicas,
+    ...(settings.machine === '' ? {} : { host: settings.machine }),
+    ...(settings.zone === '' ? {} : { clientTags: { zone: settings.zone } }),
+    rackAwareAssignmentTags: ['zone'],
     cacheEntriesMax: settings.cacheEntriesMax,
     timestampAheadMsMax: settings.timestampAheadMsMax,
   };
