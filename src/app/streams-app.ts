@@ -334,7 +334,8 @@ export class StreamsApp {
         commitRecordsMax: settings.commitRecordsMax ?? 20_000,
         pollMs: 100,
         pollRecordsMax: 4_000,
-        bufferedRecordsMax: 20_000,
+        // Enough to merge inputs by time; what waits longer is copied by every garbage collection.
+        bufferedRecordsMax: 8_000,
         cacheEntriesMax: settings.cacheEntriesMax ?? 10_000,
         timestampAheadMsMax: settings.timestampAheadMsMax ?? 3_600_000,
         recommitMs: 3_600_000,

@@ -170,8 +170,8 @@ export interface KafkaLibrary {
   readonly features: readonly string[];
   newConsumer(settings: NativeSettings, onWake: () => void, onRebalance?: RebalanceListener): NativeConsumer;
   newProducer(settings: NativeSettings, reportDelivery: boolean): NativeProducer;
-  /** An admin client on a connected producer's connections: it must not be used once that one closes. */
-  adminFrom(producer: NativeProducer): NativeAdmin;
+  /** An admin client on a connected consumer's connections: it must not be used once that one closes. */
+  adminFrom(consumer: NativeConsumer): NativeAdmin;
   readonly earliest: unknown;
   readonly latest: unknown;
 }

@@ -4,7 +4,7 @@
  *
  *   0 flush      cached tables go downstream (no table is cached beyond a record yet, so nothing to do)
  *   1 seal       one changelog record per changed key, its last value; the open generation starts anew
- *   2 offsets    into the transaction, for every input of every task that writes
+ *   2 offsets    into the transaction, for every task that writes: of the inputs that have moved, at least one
  *   3 commit     meanwhile the tasks process their next records into the open generation
  *   4 store      one batch per task: sealed changes, applied offsets, changelog position
  *   5 begin      the next transaction begins when the next generation is sealed; until then outputs wait
@@ -91,6 +91,7 @@ export class CommitCycle {
   #producer: Producer | undefined;
   /** Whoever needs a producer meanwhile waits for the same one: a second would fence the first. */
   #opening: Promise<Producer> | undefined;
+  #inFlight = false;
   #positionsReadMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: CommitCycleOptions) {
@@ -113,8 +114,9 @@ export class CommitCycle {
    * there is nothing to do: it has its producer, and it must not be taken from it.
    */
   async open(): Promise<void> {
-    if (this.state === 'NONE' || this.state === 'INITIALISING' || this.state === 'IDLE')
-      await this.#ensureProducer();
+    const has = this.state !== 'NONE' && this.state !== 'INITIALISING';
+    if (has && this.#inFlight) return;
+    await this.#ensureProducer();
   }
 
   /**
@@ -139,6 +141,15 @@ export class CommitCycle {
   }
 
   async #run(tasks: readonly Sealed[], member: GroupMember): Promise<void> {
+    this.#inFlight = true;
+    try {
+      await this.#commitAndStore(tasks, member);
+    } finally {
+      this.#inFlight = false;
+    }
+  }
+
+  async #commitAndStore(tasks: readonly Sealed[], member: GroupMember): Promise<void> {
     const producer = await this.#again(this.#deadline(), () => this.#ensureProducer());
     const positions = await this.#provenPositions(tasks.map(({ task }) => task));
     try {

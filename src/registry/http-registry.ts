@@ -106,7 +106,7 @@ class HttpRegistry implements SchemaRegistry {
       await this.#clock.sleep(this.#retryPauseMs * 2 ** again);
       answer = await this.#request('GET', `/schemas/ids/${id}`);
     }
-    if (answer.status === 200) return { id, schema: schemaOf(answer) };
+    if (answer.status === 200) return { id, schema: schemaOf(answer, this.#url) };
     throw this.#failure(answer, 'no schema with this id', { schemaId: id });
   }
 
@@ -128,7 +128,8 @@ class HttpRegistry implements SchemaRegistry {
     return Promise.all(
       numbers.map(async (version) => {
         const answer = await this.#request('GET', `${path}/${version}`);
-        if (answer.status === 200) return { id: numberOf(answer, 'id'), schema: schemaOf(answer) };
+        if (answer.status === 200)
+          return { id: numberOf(answer, 'id', this.#url), schema: schemaOf(answer, this.#url) };
         throw this.#failure(answer, `version ${version} cannot be read`, { subject });
       }),
     );
@@ -169,7 +170,9 @@ class HttpRegistry implements SchemaRegistry {
     let answer = await this.#request('POST', path, { schema });
     if (answer.errorCode === 40403)
       answer = await this.#request('POST', `${path}?normalize=true`, { schema });
-    return answer.status === 200 ? { id: numberOf(answer, 'id'), schema: schemaOf(answer) } : answer;
+    return answer.status === 200
+      ? { id: numberOf(answer, 'id', this.#url), schema: schemaOf(answer, this.#url) }
+      : answer;
   }
 
   async #setLevel(subject: string, level: CompatibilityLevel): Promise<void> {
@@ -360,16 +363,20 @@ function answerOf(status: number, text: string): Answer {
   };
 }
 
-function schemaOf(answer: Answer): string {
+function schemaOf(answer: Answer, url: string): string {
   const { schema } = (answer.body ?? {}) as { schema?: unknown };
   if (typeof schema === 'string') return schema;
-  throw new StreamsError('REGISTRY_REQUEST_FAILED', 'the registry answered without a schema');
+  throw new StreamsError('REGISTRY_REQUEST_FAILED', 'the registry answered without a schema', {
+    context: { url },
+  });
 }
 
-function numberOf(answer: Answer, name: string): number {
+function numberOf(answer: Answer, name: string, url: string): number {
   const value = ((answer.body ?? {}) as Record<string, unknown>)[name];
   if (typeof value === 'number') return value;
-  throw new StreamsError('REGISTRY_REQUEST_FAILED', `the registry answered without ${name}`);
+  throw new StreamsError('REGISTRY_REQUEST_FAILED', `the registry answered without ${name}`, {
+    context: { url },
+  });
 }
 
 /** fetch hides what happened in `cause`, and a list of causes inside of that for a name with two addresses. */

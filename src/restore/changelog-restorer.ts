@@ -11,17 +11,27 @@
  * R4 A store that lags is replayed to the end before it serves.
  * R5 Another topic id, a position below the log's start or beyond its end, or one so old that tombstones may
  *    be gone: the store is rebuilt, and the log says why. A crash is never a reason.
+ * R8 A changelog that is empty although the task has written to it ends the instance (lost-changelog.ts).
  */
 
 import { readSortableInteger } from '../base/bytes.ts';
 import { StreamsError } from '../base/errors.ts';
 import { partitionKey } from '../base/record.ts';
 import type { Logger } from '../base/telemetry-port.ts';
-import type { Broker, Consumer } from '../broker/broker-port.ts';
+import type { Broker, Consumer, RecordBatch } from '../broker/broker-port.ts';
 import type { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
 import { clockKey, inputClock } from '../task/timer-index.ts';
-import { changesOf, planReplays, provenance, type Rebuild, type Replay } from './replay-plan.ts';
+import { refuseEmptyState, refuseLostChangelog } from './lost-changelog.ts';
+import {
+  changesOf,
+  metaOfReplay,
+  planReplays,
+  provenance,
+  type Rebuild,
+  type Replay,
+} from './replay-plan.ts';
+import { originMeta, originOf } from './store-origin.ts';
 
 /** How far one task is; `remaining` counts offsets, markers included. */
 export interface RestoreProgress {
@@ -54,7 +64,8 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
   const { broker, plan, state } = options;
   // R2: this order and no other.
   const offsets = await broker.admin.committedOffsets(options.groupId, plan.inputs);
-  const replays = await planReplays(options);
+  await refuseLostChangelog(options, offsets);
+  const replays = await planReplays({ ...options, applicationId: options.groupId });
   if (!Array.isArray(replays)) return replays;
   const behind = replays.filter(({ from, end }) => from < end);
   options.progress.remaining = behind.reduce((sum, { from, end }) => sum + end - from, 0);
@@ -71,10 +82,16 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
       await consumer.close();
     }
   }
+  const origin: [string, string] = [originMeta, originOf(options.groupId, plan.taskId)];
   for (const { store, topic, end, topicId } of replays) {
     // Past the last markers too, so that the next start does not read them again.
-    await state.applyChangelog(store, [], new Map(provenance(topic, end, topicId, options.nowMs)));
+    await state.applyChangelog(
+      store,
+      [],
+      new Map([...provenance(topic, end, topicId, options.nowMs), origin]),
+    );
   }
+  await refuseEmptyState(options, offsets);
   const starts = await broker.admin.startOffsets(plan.inputs);
   const ends = await broker.admin.endOffsets(plan.inputs, 'read_uncommitted');
   const known = await Promise.all(
@@ -116,32 +133,41 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
   return { outcome: 'restored', committed };
 }
 
-/** False when the task was taken away meanwhile. */
+/** False when the task was taken away meanwhile. The next batch is read while one is written. */
 async function replayAll(
   consumer: Consumer,
   replays: readonly Replay[],
   options: RestoreOptions,
 ): Promise<boolean> {
   const byTopic = new Map(replays.map((replay) => [partitionKey(replay.topic, replay.partition), replay]));
-  for (;;) {
-    const open = replays.filter((replay) => consumer.position(replay) < replay.end);
-    options.progress.remaining = open.reduce(
-      (sum, replay) => sum + replay.end - consumer.position(replay),
+  const poll = () => consumer.poll({ recordsMax: batchRecordsMax, waitMs: 100 });
+  let polled: Promise<RecordBatch[]> | undefined = poll();
+  while (polled !== undefined) {
+    const batches: RecordBatch[] = await polled;
+    // Positions are only looked at between two polls: during one they may be ahead of what was handed out.
+    const left = replays.reduce(
+      (sum, replay) => sum + Math.max(0, replay.end - consumer.position(replay)),
       0,
     );
-    if (open.length === 0) break;
-    if (options.abandoned()) return false;
-    const batches = await consumer.poll({ recordsMax: batchRecordsMax, waitMs: 100 });
-    for (const batch of batches) {
-      const replay = byTopic.get(partitionKey(batch.topic, batch.partition)) as Replay;
-      const next = batch.offset(batch.count - 1) + 1;
-      await options.state.applyChangelog(
-        replay.store,
-        changesOf(batch),
-        new Map([[`changelog/${replay.topic}`, String(next)]]),
-      );
-      options.progress.restored += batch.count;
+    polled = left > 0 && !options.abandoned() ? poll() : undefined;
+    try {
+      for (const batch of batches) {
+        const replay = byTopic.get(partitionKey(batch.topic, batch.partition)) as Replay;
+        await writeBatch(replay, batch, options);
+      }
+    } catch (error) {
+      // The consumer is closed next, and takes one call at a time.
+      await polled?.catch(() => undefined);
+      throw error;
     }
+    options.progress.remaining = left;
+    if (left === 0) return true;
   }
-  return true;
+  return false;
+}
+
+async function writeBatch(replay: Replay, batch: RecordBatch, options: RestoreOptions): Promise<void> {
+  const next = batch.offset(batch.count - 1) + 1;
+  await options.state.applyChangelog(replay.store, changesOf(batch), metaOfReplay(replay, next));
+  options.progress.restored += batch.count;
 }

@@ -3,12 +3,12 @@
  * is no use (R5), what is written beside the data, and how a batch of changelog records becomes changes.
  */
 import type { Write } from '../base/backend-port.ts';
-import { fromMapKey, mapKey } from '../base/bytes.ts';
 import { StreamsError } from '../base/errors.ts';
 import type { TopicPartition } from '../base/record.ts';
 import type { Broker, RecordBatch } from '../broker/broker-port.ts';
 import type { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
+import { foreignReason, originMeta, originOf } from './store-origin.ts';
 
 /** One changelog of a task: from where it is read, and what is there now. */
 export interface Replay extends TopicPartition {
@@ -16,6 +16,10 @@ export interface Replay extends TopicPartition {
   readonly topicId: string | undefined;
   readonly from: number;
   readonly end: number;
+  /** The time of `from`: tombstones behind it may be gone when it is old, also half-way through the replay. */
+  readonly atMs: number;
+  /** Whose state it is (store-origin.ts). */
+  readonly origin: string;
 }
 
 /** R5: the caller destroys the local state and begins again. */
@@ -44,15 +48,24 @@ export function provenance(
   ];
 }
 
+/** What is written with a replayed batch. `next`: the offset behind it. */
+export function metaOfReplay({ topic, topicId, atMs, origin }: Replay, next: number): Map<string, string> {
+  return new Map([...provenance(topic, next, topicId, atMs), [originMeta, origin]]);
+}
+
 /** Where each changelog of a task is to be read from; `rebuild` when the local state cannot be theirs (R5). */
 export async function planReplays(options: {
   readonly broker: Broker;
+  readonly applicationId: string;
   readonly plan: TaskPlan;
   readonly state: TaskState;
   /** The wall clock, to tell how old the position is. */
   readonly nowMs: number;
 }): Promise<Replay[] | Rebuild> {
-  const { broker, plan, state } = options;
+  const { broker, plan, state, applicationId } = options;
+  const foreign = await foreignReason(state, plan, applicationId);
+  if (foreign !== undefined) return { outcome: 'rebuild', reason: foreign };
+  const origin = originOf(applicationId, plan.taskId);
   const stores = plan.stores.flatMap(({ spec, changelog }) =>
     changelog === undefined ? [] : [{ store: spec.name, topic: changelog, partition: plan.partition }],
   );
@@ -74,7 +87,8 @@ export async function planReplays(options: {
     const kept = { position, atMs: Number(times[index] ?? Number.NaN), topicId: ids[index] };
     const reason = rebuildReason(kept, { start, end, topicId, nowMs: options.nowMs });
     if (reason !== undefined) return { outcome: 'rebuild', reason: `${store.topic}: ${reason}` };
-    replays.push({ ...store, from: position ?? start, end, topicId });
+    const atMs = Number.isNaN(kept.atMs) ? options.nowMs : kept.atMs;
+    replays.push({ ...store, from: position ?? start, end, topicId, atMs, origin });
   }
   return replays;
 }
@@ -106,16 +120,16 @@ function rebuildReason(
   return undefined;
 }
 
-/** The last value of each key. Errors: STORE_CORRUPTED for a record without a key. */
+/** In the log's order, keys repeated: in a batch the later write of a key wins. Errors: STORE_CORRUPTED for a record without a key. */
 export function changesOf(batch: RecordBatch): Write[] {
-  const last = new Map<string, Buffer | null>();
+  const writes: Write[] = [];
   for (let index = 0; index < batch.count; index++) {
     const key = batch.key(index);
     if (key === null)
       throw new StreamsError('STORE_CORRUPTED', 'a changelog record without a key', {
         context: { topic: batch.topic, partition: batch.partition, offset: batch.offset(index) },
       });
-    last.set(mapKey(key), batch.value(index));
+    writes.push({ key, value: batch.value(index) });
   }
-  return [...last].map(([key, value]) => ({ key: fromMapKey(key), value }));
+  return writes;
 }

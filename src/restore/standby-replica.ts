@@ -12,9 +12,10 @@ import type { Logger } from '../base/telemetry-port.ts';
 import type { Broker, PartitionOffset, RecordBatch } from '../broker/broker-port.ts';
 import type { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
-import { changesOf, planReplays, provenance, type Replay } from './replay-plan.ts';
+import { changesOf, metaOfReplay, planReplays, provenance, type Replay } from './replay-plan.ts';
 
 export interface StandbyOptions {
+  readonly applicationId: string;
   readonly broker: Broker;
   readonly plan: TaskPlan;
   readonly clock: Clock;
@@ -33,7 +34,7 @@ export class StandbyReplica {
   /** Offsets to the last stable offset when it was last asked for; undefined before that. */
   lag: number | undefined;
   readonly #state: TaskState;
-  readonly #replays: ReadonlyMap<string, Replay>;
+  readonly #replays: Map<string, Replay>;
   readonly #proven = new Map<string, { readonly position: number; readonly atMs: number }>();
   #writing: Promise<void> = Promise.resolve();
   #ended = false;
@@ -50,7 +51,13 @@ export class StandbyReplica {
     for (;;) {
       const state = await options.openState();
       try {
-        const replays = await planReplays({ broker, plan, state, nowMs: clock.nowMs() });
+        const replays = await planReplays({
+          broker,
+          applicationId: options.applicationId,
+          plan,
+          state,
+          nowMs: clock.nowMs(),
+        });
         if (Array.isArray(replays)) return new StandbyReplica(plan, state, replays);
         const { reason } = replays;
         log.warn('local state is rebuilt from the changelog', { taskId: plan.taskId, reason });
@@ -78,8 +85,7 @@ export class StandbyReplica {
     if (replay === undefined || this.#ended) return Promise.resolve();
     const next = batch.offset(batch.count - 1) + 1;
     return this.#write(async () => {
-      const meta = new Map([[`changelog/${replay.topic}`, String(next)]]);
-      await this.#state.applyChangelog(replay.store, changesOf(batch), meta);
+      await this.#state.applyChangelog(replay.store, changesOf(batch), metaOfReplay(replay, next));
       this.applied += batch.count;
     });
   }
@@ -105,6 +111,8 @@ export class StandbyReplica {
       const proven = this.#proven.get(key);
       if (proven !== undefined && proven.position === at && atMs - proven.atMs < proveAgainMs) continue;
       this.#proven.set(key, { position: at, atMs });
+      // Batches written from here on begin at a position of this moment.
+      this.#replays.set(key, { ...replay, atMs });
       meta.push(...provenance(replay.topic, at, replay.topicId, atMs));
       store = replay.store;
     }

@@ -180,7 +180,7 @@ class WrittenSchemas {
       this.#unknownUntilMs.delete(id);
     } catch (error) {
       const known = asStreamsError(error, 'REGISTRY_UNAVAILABLE', { schemaId: id });
-      if (known.code !== 'SCHEMA_UNKNOWN') throw known;
+      if (known.code !== 'SCHEMA_UNKNOWN') throw laterAgain(known);
       this.#forgetOldUnknowns();
       this.#unknownUntilMs.set(id, this.#clock.monotonicMs() + this.#unknownIdMs);
     }
@@ -196,6 +196,14 @@ class WrittenSchemas {
 }
 
 const unknownIdsMax = 10_000;
+
+/** Whatever else an answer may be, nothing is wrong with the record: it waits until the registry is one again. */
+function laterAgain(error: StreamsError): StreamsError {
+  if (error.kind === 'retriable') return error;
+  return new StreamsError('REGISTRY_UNAVAILABLE', `no answer of a schema registry: ${error.message}`, {
+    cause: error,
+  });
+}
 
 interface OwnRecord {
   readonly shortName: string;

@@ -89,6 +89,7 @@ class RocksDbBackend implements KeyValueBackend {
     for (const { key } of writes) assert(key.length > 0, 'a key has no bytes', { file: this.#path });
     try {
       await this.#database.write(writes, sync);
+      this.#database.requireBackgroundHealth();
     } catch (error) {
       this.#failed = error as StreamsError;
       throw error;

@@ -11,11 +11,12 @@
  * does not see its size, so one batch object is used again and again.
  */
 import { existsSync, readdirSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { Entry, KeyRange, Write } from '../base/backend-port.ts';
 import { type ErrorCode, StreamsError } from '../base/errors.ts';
+import { findDamage } from './rocksdb-damage.ts';
 
 type Callback<T = void> = (error: Error | null | undefined, result?: T) => void;
 
@@ -67,6 +68,11 @@ const keptBatchBytesMax = 8 * 1024 * 1024;
 /** From this version on the published Linux binary aborts the process inside `require`. */
 const firstNodeMajorWithoutPrebuilt = 22;
 
+/** Tables that are read whole when a folder is opened: a second's work at most. */
+const verifiedAtOpenBytesMax = 128 * 1024 * 1024;
+/** Folders in which a flush or compaction has failed since all of their tables were read. */
+const suspects = new Set<string>();
+
 const require = createRequire(import.meta.url);
 let library: NativeConstructor | undefined;
 
@@ -95,19 +101,52 @@ function isCompiled(packageFolder: string): boolean {
   return existsSync(folder) && readdirSync(folder).some((name) => name.endsWith('.node'));
 }
 
+/**
+ * Another holder of the folder's lock, here or in another process. A disk that is full or read-only fails on the
+ * file LOCK too, and a path may contain any word: neither is a reason to end.
+ */
+const lockHeld =
+  /lock hold by current process|While lock file: .*: (Resource temporarily unavailable|Permission denied)$/;
+
 /** RocksDB gives no codes, only texts; this is the one place that reads them. */
 function wrapped(error: Error, path: string, doing: string): StreamsError {
   const text = error.message;
   const about = { context: { file: path }, cause: error };
-  if (/lock/i.test(text) && doing === 'opening') {
+  if (doing === 'opening' && lockHeld.test(text)) {
     return new StreamsError('STORE_LOCKED', `the folder ${path} is in use by another process`, {
       ...about,
       hint: 'stop the other process or choose another data directory',
     });
   }
-  const damaged = text.startsWith('Corruption') || text.startsWith('Invalid argument');
+  // A file that the manifest or CURRENT names is gone: no retry brings it back.
+  const missing = /No such file or directory/.test(text) && doing !== 'creating the folder of';
+  const damaged = missing || text.startsWith('Corruption') || text.startsWith('Invalid argument');
   const code: ErrorCode = damaged ? 'STORE_CORRUPTED' : 'STORE_IO_FAILED';
   return new StreamsError(code, `${doing} the database failed: ${text}`, about);
+}
+
+/**
+ * RocksDB 6.17 notes a folder as locked before it opens the file LOCK, and forgets to take the note back when
+ * that fails: after one attempt on a full or read-only disk this process could never open the folder again.
+ * Not tried on LOCK itself: to close that file would give up a lock that this process has on it.
+ */
+async function requireWritable(path: string): Promise<void> {
+  const probe = join(path, 'WRITABLE');
+  await writeFile(probe, '');
+  await rm(probe, { force: true });
+}
+
+/** Errors: STORE_CORRUPTED for what rocksdb-damage.ts finds; STORE_IO_FAILED. */
+async function requireWhole(path: string): Promise<void> {
+  const verifiedBytesMax = suspects.has(path) ? Number.POSITIVE_INFINITY : verifiedAtOpenBytesMax;
+  const damage = await findDamage(path, verifiedBytesMax).catch((error: Error) => {
+    throw wrapped(error, path, 'checking');
+  });
+  suspects.delete(path);
+  if (damage !== undefined)
+    throw new StreamsError('STORE_CORRUPTED', `the database is damaged: ${damage}`, {
+      context: { file: path },
+    });
 }
 
 /** One open database, as promises; errors are StreamsErrors. The caller keeps order and never calls after close. */
@@ -126,9 +165,11 @@ export class RocksDatabase {
     const Native = loadLibrary();
     try {
       await mkdir(path, { recursive: true });
+      await requireWritable(path);
     } catch (error) {
       throw wrapped(error as Error, path, 'creating the folder of');
     }
+    await requireWhole(path);
     const native = new Native(path);
     const database = new RocksDatabase(path, native);
     await database.#call<void>('opening', (callback) =>
@@ -189,6 +230,19 @@ export class RocksDatabase {
       Number(this.#native.getProperty('rocksdb.total-sst-files-size')) +
       Number(this.#native.getProperty('rocksdb.cur-size-all-mem-tables'))
     );
+  }
+
+  /**
+   * Fails when a flush or a compaction has failed. RocksDB as the binding opens it keeps such failures to itself,
+   * never repeats the flush, and lets a later write wait for it for ever.
+   */
+  requireBackgroundHealth(): void {
+    const failures = Number(this.#native.getProperty('rocksdb.background-errors'));
+    if (failures === 0) return;
+    suspects.add(this.#path);
+    throw new StreamsError('STORE_IO_FAILED', `${failures} flush(es) or compaction(s) failed`, {
+      context: { file: this.#path },
+    });
   }
 
   close(): Promise<void> {

@@ -17,6 +17,8 @@ export class RecordQueue {
   #batches: RecordBatch[] = [];
   #index = 0;
   #count = 0;
+  /** Of the head; read for every choice of a record, so it is not asked of the batch each time. */
+  #headMs = Number.POSITIVE_INFINITY;
 
   constructor(topic: string, partition: number, source: SourceNode) {
     this.topic = topic;
@@ -32,6 +34,7 @@ export class RecordQueue {
     if (batch.count === 0) return;
     this.#batches.push(batch);
     this.#count += batch.count;
+    if (this.#batches.length === 1) this.#lookAtHead();
   }
 
   head(): QueuedRecord | undefined {
@@ -41,8 +44,7 @@ export class RecordQueue {
 
   /** Milliseconds; +Infinity when nothing is queued. */
   headTimestamp(): number {
-    const batch = this.#batches[0];
-    return batch === undefined ? Number.POSITIVE_INFINITY : batch.timestamp(this.#index);
+    return this.#headMs;
   }
 
   headOffset(): number | undefined {
@@ -59,6 +61,7 @@ export class RecordQueue {
       this.#batches.shift();
       this.#index = 0;
     }
+    this.#lookAtHead();
     return head;
   }
 
@@ -66,5 +69,10 @@ export class RecordQueue {
     this.#batches = [];
     this.#index = 0;
     this.#count = 0;
+    this.#lookAtHead();
+  }
+
+  #lookAtHead(): void {
+    this.#headMs = this.#batches[0]?.timestamp(this.#index) ?? Number.POSITIVE_INFINITY;
   }
 }

@@ -21,6 +21,11 @@ export function inputClock(topic: string): string {
   return `input/${topic}`;
 }
 
+/** Set once a store has been written: its changelog can never be empty again. */
+export function writtenClock(store: string): string {
+  return `written/${store}`;
+}
+
 /** A clock's key in the task's store. */
 export function clockKey(name: string): Buffer {
   return Buffer.concat([Buffer.from('c'), Buffer.from(name)]);

@@ -20,7 +20,12 @@ interface RunningTask {
   readonly wallClock: WallClockGate;
   /** Batches whose schemas are still to be fetched: nothing is processed before they are here. */
   unprepared: RecordBatch[];
+  /** Their schemas are being asked for, beside the loop. */
+  preparing: boolean;
+  prepareError: StreamsError | undefined;
   retryPrepareAtMs: number;
+  /** Its inputs are not polled: it waits for schemas and has enough queued. */
+  paused: boolean;
 }
 
 const roundRecordsMax = 1_000;
@@ -106,7 +111,10 @@ export class RunningTasks {
       task,
       wallClock: new WallClockGate(broker, clock),
       unprepared: [],
+      preparing: false,
+      prepareError: undefined,
       retryPrepareAtMs: 0,
+      paused: false,
     };
     this.#running.set(plan.taskId, running);
     for (const { topic, partition } of plan.inputs)
@@ -144,10 +152,13 @@ export class RunningTasks {
     let queued = 0;
     let idle = true;
     let gated = false;
-    for (const { task, unprepared, wallClock } of this.#running.values()) {
-      queued += task.queued;
+    for (const running of this.#running.values()) {
+      const { task, unprepared, preparing, wallClock } = running;
+      this.#pauseWhileWaiting(running);
+      // What a paused task holds must not keep the others from reading.
+      if (!running.paused) queued += task.queued;
       if (unprepared.length === 0 && task.queued > 0) idle = false;
-      if (wallClock.waiting) gated = true;
+      if (wallClock.waiting || preparing) gated = true;
     }
     if (queued >= settings.bufferedRecordsMax) {
       // Full of records that wait for their schemas: nothing to do, and no reason to spin.
@@ -194,7 +205,7 @@ export class RunningTasks {
     const { clock } = this.#options;
     const { task } = running;
     try {
-      if (!(await this.#prepare(running))) return;
+      if (!this.#prepare(running)) return;
       await task.processRound(roundRecordsMax);
       await task.fireEventTimers();
       await task.punctuateWallClock(clock.nowMs());
@@ -204,23 +215,59 @@ export class RunningTasks {
     }
   }
 
-  async #prepare(running: RunningTask): Promise<boolean> {
-    if (running.unprepared.length === 0) return true;
-    const { clock, log } = this.#options;
-    if (clock.monotonicMs() < running.retryPrepareAtMs) return false;
+  /**
+   * True when the schemas of everything queued are at hand. They are fetched beside the loop: a registry that
+   * is slow or away holds up the tasks that need it and no other.
+   */
+  #prepare(running: RunningTask): boolean {
+    if (running.prepareError !== undefined) throw running.prepareError;
+    if (running.preparing) return false;
+    const count = running.unprepared.length;
+    if (count === 0) return true;
+    if (this.#options.clock.monotonicMs() < running.retryPrepareAtMs) return false;
+    let wait: Promise<unknown> | undefined;
     try {
-      const wait = running.task.prepare(running.unprepared);
-      if (wait !== undefined) await wait;
+      wait = running.task.prepare(running.unprepared);
+    } catch (error) {
+      wait = Promise.reject(error);
+    }
+    if (wait === undefined) {
       running.unprepared = [];
       return true;
-    } catch (error) {
-      const failure = asStreamsError(error, 'REGISTRY_UNAVAILABLE');
-      if (failure.kind !== 'retriable') throw failure;
-      // An outage is not the record's fault: wait, keep the membership, skip nothing.
-      log.warn('records wait for their schemas', { taskId: running.task.id }, failure);
-      running.retryPrepareAtMs = clock.monotonicMs() + retryPrepareMs;
-      return false;
     }
+    running.preparing = true;
+    wait
+      .then(
+        () => {
+          // Later batches may have come meanwhile.
+          running.unprepared = running.unprepared.slice(count);
+        },
+        (error: unknown) => this.#prepareFailed(running, asStreamsError(error, 'REGISTRY_UNAVAILABLE')),
+      )
+      .finally(() => {
+        running.preparing = false;
+      });
+    return false;
+  }
+
+  #prepareFailed(running: RunningTask, failure: StreamsError): void {
+    if (failure.kind !== 'retriable') {
+      running.prepareError = failure;
+      return;
+    }
+    const { clock, log } = this.#options;
+    // An outage is not the record's fault: wait, keep the membership, skip nothing.
+    log.warn('records wait for their schemas', { taskId: running.task.id }, failure);
+    running.retryPrepareAtMs = clock.monotonicMs() + retryPrepareMs;
+  }
+
+  #pauseWhileWaiting(running: RunningTask): void {
+    const { task, unprepared } = running;
+    const shouldPause = unprepared.length > 0 && task.queued >= this.#options.settings.pollRecordsMax;
+    if (shouldPause === running.paused) return;
+    running.paused = shouldPause;
+    if (shouldPause) this.#consumerOrThrow().pause(task.plan.inputs);
+    else this.#consumerOrThrow().resume(task.plan.inputs);
   }
 
   async close(): Promise<void> {

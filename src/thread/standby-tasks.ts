@@ -237,6 +237,7 @@ export class StandbyTasks {
         await destroyTaskBackend(taskId);
       }
       following.replica = await StandbyReplica.open({
+        applicationId: this.#options.plan.applicationId,
         broker,
         plan,
         clock,

@@ -87,12 +87,17 @@ export function countingTopology(): Topology {
 }
 
 export interface CommitBenchOptions {
+  /** Default: the counting one. Reads `words` and writes `totals`. */
+  readonly topology?: Topology;
+  readonly timestampAheadMsMax?: number;
   readonly partitions?: number;
   readonly processingGuarantee?: ProcessingGuarantee;
   /** Methods that go before the producer's own. */
   readonly change?: (producer: Producer, transactionalId: string | undefined) => Partial<Producer>;
   readonly clock?: Clock;
+  /** Where the tasks' stores are, and the broker's when it is `durable`: one machine. */
   readonly disk?: MemoryDisk;
+  readonly durable?: boolean;
   readonly transactionTimeoutMs?: number;
 }
 
@@ -110,6 +115,7 @@ export class CommitBench {
   readonly tasks: StreamTask[] = [];
   /** What the cycle did, in order: its steps and every call to its producers. */
   readonly trace: string[] = [];
+  readonly #timestampAheadMsMax: number;
   #produced = 0;
 
   private constructor(parts: {
@@ -126,26 +132,28 @@ export class CommitBench {
     this.member = parts.member;
     this.consumer = parts.consumer;
     this.disk = parts.options.disk ?? new MemoryDisk();
+    this.#timestampAheadMsMax = parts.options.timestampAheadMsMax ?? Number.POSITIVE_INFINITY;
     this.cycle = this.newCycle('tx', parts.options);
   }
 
   static async open(options: CommitBenchOptions = {}): Promise<CommitBench> {
     const clock = options.clock ?? new EagerClock();
     const partitions = options.partitions ?? 1;
-    const broker = await openEmbeddedBroker({ backend: undefined, clock });
+    const disk = options.disk ?? new MemoryDisk();
+    const backend = options.durable === true ? await disk.open('broker') : undefined;
+    const broker = await openEmbeddedBroker({ backend, clock });
     const plan = planApplication(
-      countingTopology(),
+      options.topology ?? countingTopology(),
       'app',
       new Map([
         ['words', partitions],
         ['totals', partitions],
       ]),
     );
-    await broker.admin.createTopics([
-      { name: 'words', partitions },
-      { name: 'totals', partitions },
-      ...plan.internalTopics,
-    ]);
+    const wanted = [{ name: 'words', partitions }, { name: 'totals', partitions }, ...plan.internalTopics];
+    // Those that an earlier life of the machine has made are there.
+    const described = await broker.admin.describeTopics(wanted.map(({ name }) => name));
+    await broker.admin.createTopics(wanted.filter((_, index) => described[index] === undefined));
     const member = await broker.joinGroup({
       groupId: 'app',
       topic: plan.tokenTopic,
@@ -153,7 +161,7 @@ export class CommitBench {
     });
     for (const event of await member.poll(0)) await member.acknowledge(event);
     const consumer = await broker.openConsumer({ isolation: 'read_committed', clientId: 'in' });
-    const bench = new CommitBench({ broker, plan, member, consumer, clock, options });
+    const bench = new CommitBench({ broker, plan, member, consumer, clock, options: { ...options, disk } });
     await bench.startTasks();
     return bench;
   }
@@ -208,7 +216,7 @@ export class CommitBench {
         clock: this.clock,
         log: silentTelemetry.log,
         failurePolicy: deadLetterPolicy,
-        timestampAheadMsMax: Number.POSITIVE_INFINITY,
+        timestampAheadMsMax: this.#timestampAheadMsMax,
       });
       await task.begin(result.committed);
       await this.consumer.assign(

@@ -254,6 +254,7 @@ class SimulatedProducer implements Producer {
   #offsets: PartitionOffset[] = [];
   #groupId = '';
   #retried = false;
+  #lateCopy: (() => void) | undefined;
 
   constructor(inner: Producer, options: SimulatedBrokerOptions) {
     this.#inner = inner;
@@ -277,12 +278,14 @@ class SimulatedProducer implements Producer {
     );
   }
 
-  send(records: Parameters<Producer['send']>[0]): Promise<void> {
-    return this.#ask(
+  async send(records: Parameters<Producer['send']>[0]): Promise<void> {
+    await this.#ask(
       'seal',
       () => this.#inner.send(records),
       () => this.#abortRequired('send'),
     );
+    this.#lateCopy?.();
+    this.#lateCopy = undefined;
   }
 
   flush(): Promise<void> {
@@ -352,12 +355,18 @@ class SimulatedProducer implements Producer {
     if (!process.duplicateNext) return;
     process.duplicateNext = false;
     this.#retried = true;
-    process.scheduler.schedule(process.random.next() * 400, () => {
+    let sent = false;
+    const send = (): void => {
+      if (sent) return;
+      sent = true;
       request().then(
         () => log(`${process.name}: a late copy of ${what} was carried out`),
         () => log(`${process.name}: a late copy of ${what} was refused`),
       );
-    });
+    };
+    // At the worst moment, in the middle of the next transaction, or whenever.
+    if (process.random.next() < 0.5) this.#lateCopy = send;
+    process.scheduler.schedule(process.random.next() * 800, send);
   }
 
   async #ask<T>(step: CommitStep, work: () => Promise<T>, failure: () => StreamsError): Promise<T> {

@@ -178,6 +178,33 @@ describe('the commit cycle', () => {
     suspicious = false;
   });
 
+  it('keeps its producer while it begins, whatever is suspected of it then', async () => {
+    let release: () => void = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let suspicious = false;
+    await open({
+      change: (producer) => ({
+        mayHaveRetried: () => suspicious,
+        begin: async () => {
+          suspicious = true;
+          await released;
+          await producer.begin();
+        },
+      }),
+    });
+    await bench.feed(['a']);
+    const commit = bench.commit();
+    await eventually(() => suspicious, { what: 'the begin to be on its way' });
+    await bench.cycle.open();
+    assert.equal(bench.cycle.counters.producersCreated, 1);
+    release();
+    await commit;
+    assert.deepEqual(await bench.outputs(), ['a=1']);
+    suspicious = false;
+  });
+
   it('goes on after a store that failed with the producer it has', async () => {
     await open();
     await bench.feed(['a']);
