@@ -336,6 +336,7 @@ export class StreamsApp {
         pollRecordsMax: 4_000,
         // Enough to merge inputs by time; what waits longer is copied by every garbage collection.
         bufferedRecordsMax: 8_000,
+        bufferedBytesMax: 64 * 1024 * 1024,
         cacheEntriesMax: settings.cacheEntriesMax ?? 10_000,
         timestampAheadMsMax: settings.timestampAheadMsMax ?? 3_600_000,
         recommitMs: 3_600_000,

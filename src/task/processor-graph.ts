@@ -130,6 +130,9 @@ export class ProcessorGraph {
       if (punctuation.dueMs === undefined) {
         punctuation.dueMs = type === 'stream-time' ? 0 : nowMs + punctuation.intervalMs;
       }
+      // A wall that went back must not silence it for as long as it went: a tick is never further away than one.
+      if (type === 'wall-clock-time' && punctuation.dueMs - nowMs > punctuation.intervalMs)
+        punctuation.dueMs = nowMs + punctuation.intervalMs;
       if (nowMs < punctuation.dueMs) continue;
       const missed = Math.floor((nowMs - punctuation.dueMs) / punctuation.intervalMs);
       punctuation.dueMs += (missed + 1) * punctuation.intervalMs;

@@ -124,6 +124,13 @@ export class StreamTask {
     return count;
   }
 
+  /** Roughly the bytes of what is queued. */
+  get queuedBytes(): number {
+    let bytes = 0;
+    for (const queue of this.#queues.values()) bytes += queue.bytes;
+    return bytes;
+  }
+
   get timerCount(): number {
     return this.#timers.count;
   }

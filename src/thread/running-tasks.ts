@@ -42,6 +42,8 @@ export class RunningTasks {
   readonly #running = new Map<string, RunningTask>();
   readonly #taskOfPartition = new Map<string, RunningTask>();
   #consumer: Consumer | undefined;
+  /** Average of what came last: how many records of that size still fit. */
+  #recordBytes = 1;
 
   constructor(options: ThreadOptions, stop: AbortSignal) {
     this.#options = options;
@@ -150,37 +152,54 @@ export class RunningTasks {
   async poll(untilCommitMs: number, busy: boolean): Promise<void> {
     const { settings, clock } = this.#options;
     let queued = 0;
+    let queuedBytes = 0;
+    let pausedBytes = 0;
     let idle = true;
     let gated = false;
     for (const running of this.#running.values()) {
       const { task, unprepared, preparing, wallClock } = running;
       this.#pauseWhileWaiting(running);
       // What a paused task holds must not keep the others from reading.
-      if (!running.paused) queued += task.queued;
+      if (running.paused) pausedBytes += task.queuedBytes;
+      else {
+        queued += task.queued;
+        queuedBytes += task.queuedBytes;
+      }
       if (unprepared.length === 0 && task.queued > 0) idle = false;
       if (wallClock.waiting || preparing) gated = true;
     }
-    if (queued >= settings.bufferedRecordsMax) {
+    if (queued >= settings.bufferedRecordsMax || queuedBytes >= settings.bufferedBytesMax) {
       // Full of records that wait for their schemas: nothing to do, and no reason to spin.
       if (idle) await clock.sleep(settings.pollMs, this.#stop);
       return;
     }
     const dirty = this.openCount > 0;
     const waitMs = idle ? Math.max(0, Math.min(settings.pollMs, dirty ? untilCommitMs : settings.pollMs)) : 0;
-    const batches = await this.#pollPatiently(busy || gated ? Math.min(waitMs, busyPollMs) : waitMs);
+    // The others go on reading beside paused tasks, in smaller bites.
+    const roomBytes = Math.max(
+      settings.bufferedBytesMax - queuedBytes - pausedBytes,
+      settings.bufferedBytesMax / 8,
+    );
+    const room = Math.ceil(roomBytes / this.#recordBytes);
+    const recordsMax = Math.min(settings.pollRecordsMax, room);
+    const batches = await this.#pollPatiently(
+      recordsMax,
+      busy || gated ? Math.min(waitMs, busyPollMs) : waitMs,
+    );
     for (const batch of batches) {
       const running = this.#taskOfPartition.get(partitionKey(batch.topic, batch.partition));
       if (running === undefined) continue;
       // Into the queue in any case: the queue's head is what keeps the committed offset below these records.
       running.task.enqueue(batch);
       running.unprepared.push(batch);
+      this.#recordBytes = Math.max(1, running.task.queuedBytes / running.task.queued);
     }
   }
 
-  async #pollPatiently(waitMs: number): Promise<RecordBatch[]> {
+  async #pollPatiently(recordsMax: number, waitMs: number): Promise<RecordBatch[]> {
     const { settings, clock, log } = this.#options;
     try {
-      return await this.#consumerOrThrow().poll({ recordsMax: settings.pollRecordsMax, waitMs });
+      return await this.#consumerOrThrow().poll({ recordsMax, waitMs });
     } catch (error) {
       const failure = asStreamsError(error, 'BROKER_REQUEST_FAILED');
       if (failure.kind !== 'retriable') throw failure;
@@ -263,7 +282,9 @@ export class RunningTasks {
 
   #pauseWhileWaiting(running: RunningTask): void {
     const { task, unprepared } = running;
-    const shouldPause = unprepared.length > 0 && task.queued >= this.#options.settings.pollRecordsMax;
+    const { pollRecordsMax, bufferedBytesMax } = this.#options.settings;
+    const hasEnough = task.queued >= pollRecordsMax || task.queuedBytes >= bufferedBytesMax / 4;
+    const shouldPause = unprepared.length > 0 && hasEnough;
     if (shouldPause === running.paused) return;
     running.paused = shouldPause;
     if (shouldPause) this.#consumerOrThrow().pause(task.plan.inputs);

@@ -18,6 +18,8 @@ export interface ThreadSettings {
   readonly pollMs: number;
   readonly pollRecordsMax: number;
   readonly bufferedRecordsMax: number;
+  /** Whatever comes first: records can be a megabyte each. */
+  readonly bufferedBytesMax: number;
   readonly cacheEntriesMax: number;
   readonly timestampAheadMsMax: number;
   /** Unchanged offsets are committed again after so long, or the broker forgets them. */
