@@ -235,8 +235,9 @@ function restartFlash(row) {
 
 function showTasks(tasks) {
   byId('tasks-card').hidden = tasks.length === 0;
-  const running = tasks.filter((task) => task.state === 'RUNNING').length;
-  setText(byId('tasks-note'), `${count(running)} of ${count(tasks.length)} running`);
+  const own = tasks.filter((task) => task.state !== 'STANDBY');
+  const running = own.filter((task) => task.state === 'RUNNING').length;
+  setText(byId('tasks-note'), `${count(running)} of ${count(own.length)} running`);
   keyed(
     byId('tasks'),
     tasks,

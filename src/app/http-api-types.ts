@@ -21,8 +21,9 @@ export interface RecentOrder {
 export interface TaskOverview {
   /** Shape: `subtopology_partition`, for example `0_3`. */
   readonly taskId: string;
+  /** RUNNING, RESTORING, or STANDBY for one that another instance runs and this one follows. */
   readonly state: string;
-  /** Records that wait in the inputs; absent when not known. */
+  /** Records that wait in the inputs, of a standby in its changelogs; absent when not known. */
   readonly lag?: number;
   /** While it restores: what is left, how fast it goes, and when it will have ended, if anything tells. */
   readonly restore?: {

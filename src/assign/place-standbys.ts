@@ -57,37 +57,42 @@ export function placeStandbys(input: PlacementInput): Map<string, readonly strin
 }
 
 interface Candidate extends PlacementInstance {
-  /** Tasks that it owns. */
-  readonly owned: number;
-  /** Standbys placed on it so far. */
-  load: number;
+  /** Tasks of one owner that it would get at most, if that owner left. */
+  readonly inheritsMax: number;
+  /** Standbys of an owner's tasks that were put here as with their heir. */
+  readonly inherits: Map<Candidate, number>;
+  /** The tasks whose standbys were put here. */
+  readonly follows: Set<Task>;
+}
+
+interface Task {
+  readonly id: string;
+  readonly owner: Candidate | undefined;
+  /** Who follows it now and may go on. */
+  readonly holders: readonly Candidate[];
+  readonly standbys: Candidate[];
+  /** The first of them is an heir. */
+  withHeir: boolean;
 }
 
 class Placement {
-  readonly #input: PlacementInput;
-  readonly #tasks: readonly string[];
+  readonly #numStandbys: number;
+  readonly #spreadTags: readonly string[];
+  readonly #tasks: readonly Task[];
   readonly #candidates: readonly Candidate[];
-  readonly #byName: ReadonlyMap<string, Candidate>;
-  readonly #placed = new Map<string, Candidate[]>();
-  /** Standbys of an owner's tasks that were put on an instance as on their heir. */
-  readonly #inherits = new Map<string, number>();
-  /** Tasks that have an owner among the instances. */
-  readonly #ownedTotal: number;
   readonly #shareMax: number;
-  /** Tasks whose first standby is with an heir. */
-  readonly #heirs = new Set<string>();
 
   constructor(input: PlacementInput) {
-    this.#input = input;
-    this.#tasks = [...input.tasks].sort(byText);
-    const owned = new Map<string, number>();
-    for (const owner of input.owners.values()) owned.set(owner, (owned.get(owner) ?? 0) + 1);
-    this.#candidates = [...input.instances]
-      .sort((a, b) => byText(a.name, b.name))
-      .map((instance) => ({ ...instance, owned: owned.get(instance.name) ?? 0, load: 0 }));
-    this.#ownedTotal = this.#candidates.reduce((sum, each) => sum + each.owned, 0);
-    this.#byName = new Map(this.#candidates.map((candidate) => [candidate.name, candidate]));
-    for (const task of this.#tasks) this.#placed.set(task, []);
+    this.#numStandbys = input.numStandbys;
+    this.#spreadTags = input.spreadTags;
+    this.#candidates = candidatesOf(input);
+    const byName = new Map(this.#candidates.map((candidate) => [candidate.name, candidate]));
+    this.#tasks = [...input.tasks].sort(byText).map((id) => {
+      const owner = byName.get(input.owners.get(id) ?? '');
+      const names = [...(input.current.get(id) ?? [])].sort(byText);
+      const holders = names.flatMap((name) => byName.get(name) ?? []).filter((each) => mayServe(owner, each));
+      return { id, owner, holders, standbys: [], withHeir: false };
+    });
     const wanted = this.#tasks.reduce(
       (sum, task) => sum + Math.min(input.numStandbys, this.#mayFollow(task).length),
       0,
@@ -99,175 +104,143 @@ class Placement {
     // What may stay stays before anything new takes its place; but heirs first, for they cannot be elsewhere.
     for (const task of this.#tasks) this.#keepHeir(task);
     for (const task of this.#tasks)
-      if (this.#hasHeirs(task)) this.#fill(task, Math.min(1, this.#input.numStandbys));
+      if (this.#hasHeirs(task)) this.#fill(task, Math.min(1, this.#numStandbys));
     for (const task of this.#tasks) this.#keepOthers(task);
-    for (const task of this.#tasks) this.#fill(task, this.#input.numStandbys);
+    for (const task of this.#tasks) this.#fill(task, this.#numStandbys);
     while (this.#levelOne()) {}
-    return new Map([...this.#placed].map(([task, standbys]) => [task, standbys.map(({ name }) => name)]));
+    return new Map(this.#tasks.map(({ id, standbys }) => [id, standbys.map(({ name }) => name)]));
   }
 
-  #keepHeir(task: string): void {
-    if (this.#input.numStandbys < 1) return;
-    const heir = this.#holders(task).find(
-      (holder) => this.#mayStay(task, holder) && this.#isHeir(task, holder),
-    );
+  #keepHeir(task: Task): void {
+    if (this.#numStandbys < 1) return;
+    const heir = task.holders.find((holder) => isHeir(task, holder) && this.#mayStay(task, holder));
     if (heir !== undefined) this.#put(task, heir);
   }
 
-  #keepOthers(task: string): void {
-    for (const holder of this.#holders(task)) {
-      if (this.#standbysOf(task).length >= this.#input.numStandbys) return;
-      if (this.#mayStay(task, holder)) this.#put(task, holder);
+  #keepOthers(task: Task): void {
+    for (const holder of task.holders) {
+      if (task.standbys.length >= this.#numStandbys) return;
+      if (!task.standbys.includes(holder) && this.#mayStay(task, holder)) this.#put(task, holder);
     }
   }
 
-  #fill(task: string, count: number): void {
-    while (this.#standbysOf(task).length < count) {
-      const needsHeir = !this.#standbysOf(task).some((standby) => this.#couldInherit(task, standby));
+  #fill(task: Task, count: number): void {
+    while (task.standbys.length < count) {
       const best = smallest(this.#mayFollow(task), (candidate) => [
-        -this.#spread(task, candidate),
-        needsHeir && !this.#isHeir(task, candidate) ? 1 : 0,
-        this.#sharesHost(task, candidate) ? 1 : 0,
-        candidate.load,
-        this.#isHolder(task, candidate) ? 0 : 1,
+        -this.#spread(task, candidate, task.standbys),
+        task.withHeir || isHeir(task, candidate) ? 0 : 1,
+        sharesHost(candidate, task.standbys) ? 1 : 0,
+        candidate.follows.size,
+        task.holders.includes(candidate) ? 0 : 1,
       ]);
       if (best === undefined) return;
       this.#put(task, best);
     }
   }
 
+  #put(task: Task, candidate: Candidate): void {
+    const { owner } = task;
+    if (owner !== undefined && !task.withHeir && isHeir(task, candidate)) {
+      candidate.inherits.set(owner, (candidate.inherits.get(owner) ?? 0) + 1);
+      task.withHeir = true;
+      task.standbys.unshift(candidate);
+    } else {
+      task.standbys.push(candidate);
+    }
+    candidate.follows.add(task);
+  }
+
   /** Moves one standby that is no heir's to an instance with two fewer or less. False when none can be. */
   #levelOne(): boolean {
-    const byLoad = [...this.#candidates].sort((a, b) => a.load - b.load);
+    const byLoad = [...this.#candidates].sort((a, b) => a.follows.size - b.follows.size);
     for (const from of [...byLoad].reverse()) {
       for (const to of byLoad) {
-        if (from.load - to.load < 2) break;
-        const movable = this.#tasks.filter((task) => this.#mayMove(task, from, to));
-        const task = smallest(movable, (each) => [
-          Number(this.#isHolder(each, from)) - Number(this.#isHolder(each, to)),
-        ]);
+        if (from.follows.size - to.follows.size < 2) break;
+        const task = this.#movable(from, to);
         if (task === undefined) continue;
-        const standbys = this.#standbysOf(task);
-        standbys[standbys.indexOf(from)] = to;
-        from.load--;
-        to.load++;
+        task.standbys[task.standbys.indexOf(from)] = to;
+        from.follows.delete(task);
+        to.follows.add(task);
         return true;
       }
     }
     return false;
   }
 
-  #mayMove(task: string, from: Candidate, to: Candidate): boolean {
-    const standbys = this.#standbysOf(task);
-    const index = standbys.indexOf(from);
-    if (index < (this.#heirs.has(task) ? 1 : 0)) return false;
-    if (!this.#mayFollow(task).includes(to)) return false;
-    const others = standbys.filter((each) => each !== from);
-    if (others.some(({ host }) => host !== undefined && host === to.host)) return false;
-    return this.#spreadBeside(task, to, others) >= this.#spreadBeside(task, from, others);
+  /** Of what may move that which costs least: from where it would be new to where it is already. */
+  #movable(from: Candidate, to: Candidate): Task | undefined {
+    // In the order of the tasks, not in that in which they came here: everybody has to choose the same.
+    const tasks = this.#tasks.filter((task) => from.follows.has(task) && this.#mayMove(task, from, to));
+    return smallest(tasks, ({ holders }) => [Number(holders.includes(from)) - Number(holders.includes(to))]);
   }
 
-  #isHolder(task: string, candidate: Candidate): boolean {
-    return (this.#input.current.get(task) ?? []).includes(candidate.name);
-  }
-
-  #put(task: string, candidate: Candidate): void {
-    const standbys = this.#standbysOf(task);
-    if (this.#isHeir(task, candidate) && !standbys.some((other) => this.#couldInherit(task, other))) {
-      const key = this.#inheritance(task, candidate);
-      this.#inherits.set(key, (this.#inherits.get(key) ?? 0) + 1);
-      this.#heirs.add(task);
-      standbys.unshift(candidate);
-    } else {
-      standbys.push(candidate);
-    }
-    candidate.load++;
-  }
-
-  #standbysOf(task: string): Candidate[] {
-    return this.#placed.get(task) as Candidate[];
-  }
-
-  /** Who follows it now and may go on. */
-  #holders(task: string): Candidate[] {
-    const names = this.#input.current.get(task) ?? [];
-    const eligible = this.#eligible(task);
-    return names.flatMap((name) => eligible.find((candidate) => candidate.name === name) ?? []);
+  #mayMove(task: Task, from: Candidate, to: Candidate): boolean {
+    if (task.withHeir && task.standbys[0] === from) return false;
+    if (task.standbys.includes(to) || !mayServe(task.owner, to)) return false;
+    if (task.owner === undefined && !task.holders.includes(to)) return false;
+    const others = task.standbys.filter((each) => each !== from);
+    if (sharesHost(to, others)) return false;
+    return this.#spread(task, to, others) >= this.#spread(task, from, others);
   }
 
   /** Between two owners a task keeps what it has: who is to be its next standby depends on the next owner. */
-  #mayFollow(task: string): Candidate[] {
-    return this.#owner(task) === undefined ? this.#holders(task) : this.#eligible(task);
+  #mayFollow(task: Task): Candidate[] {
+    const candidates = task.owner === undefined ? task.holders : this.#candidates;
+    return candidates.filter((each) => mayServe(task.owner, each) && !task.standbys.includes(each));
   }
 
-  /** Who could follow it and does not yet. */
-  #eligible(task: string): Candidate[] {
-    const owner = this.#owner(task);
-    const placed = this.#standbysOf(task);
-    return this.#candidates.filter(
-      (candidate) =>
-        candidate !== owner &&
-        (owner?.host === undefined || candidate.host !== owner.host) &&
-        !placed.includes(candidate),
-    );
+  #mayStay(task: Task, holder: Candidate): boolean {
+    if (holder.follows.size >= this.#shareMax) return false;
+    if (this.#spreadTags.length === 0) return true;
+    const spread = this.#spread(task, holder, task.standbys);
+    return this.#mayFollow(task).every((other) => this.#spread(task, other, task.standbys) <= spread);
   }
 
-  #mayStay(task: string, holder: Candidate): boolean {
-    if (holder.load >= this.#shareMax) return false;
-    const best = Math.max(...this.#eligible(task).map((candidate) => this.#spread(task, candidate)));
-    return this.#spread(task, holder) === best;
+  /** How many of the tags differ from the owner's and from those of these standbys. */
+  #spread(task: Task, candidate: Candidate, standbys: readonly Candidate[]): number {
+    let spread = 0;
+    for (const tag of this.#spreadTags) {
+      const value = candidate.tags[tag];
+      const taken = task.owner?.tags[tag] === value && task.owner !== undefined;
+      if (!taken && standbys.every((other) => other.tags[tag] !== value)) spread++;
+    }
+    return spread;
   }
 
-  /** How many of the tags differ from the owner's and from those of every standby so far. */
-  #spread(task: string, candidate: Candidate): number {
-    return this.#spreadBeside(task, candidate, this.#standbysOf(task));
+  #hasHeirs(task: Task): boolean {
+    return !task.withHeir && this.#mayFollow(task).some((candidate) => isHeir(task, candidate));
   }
+}
 
-  #spreadBeside(task: string, candidate: Candidate, standbys: readonly Candidate[]): number {
-    const owner = this.#owner(task);
-    const others = owner === undefined ? standbys : [owner, ...standbys];
-    return this.#input.spreadTags.filter((tag) =>
-      others.every((other) => other.tags[tag] !== candidate.tags[tag]),
-    ).length;
-  }
+function candidatesOf({ instances, owners }: PlacementInput): Candidate[] {
+  const names = new Set(instances.map(({ name }) => name));
+  const owned = new Map<string, number>();
+  for (const owner of owners.values()) if (names.has(owner)) owned.set(owner, (owned.get(owner) ?? 0) + 1);
+  const total = [...owned.values()].reduce((sum, count) => sum + count, 0);
+  // The group's assignor is sticky and balanced: what a leaver owned goes to those who own least, none getting
+  // more than its share of all. *Which* of several equals gets a task is the broker's choice and not known here.
+  const shareMax = Math.ceil(total / Math.max(1, instances.length - 1));
+  return [...instances]
+    .sort((a, b) => byText(a.name, b.name))
+    .map((instance) => ({
+      ...instance,
+      inheritsMax: Math.max(0, shareMax - (owned.get(instance.name) ?? 0)),
+      inherits: new Map(),
+      follows: new Set(),
+    }));
+}
 
-  #sharesHost(task: string, candidate: Candidate): boolean {
-    if (candidate.host === undefined) return false;
-    return this.#standbysOf(task).some(({ host }) => host === candidate.host);
-  }
+function mayServe(owner: Candidate | undefined, candidate: Candidate): boolean {
+  return candidate !== owner && (owner?.host === undefined || candidate.host !== owner.host);
+}
 
-  #owner(task: string): Candidate | undefined {
-    return this.#byName.get(this.#input.owners.get(task) ?? '');
-  }
+/** It could inherit the task, and is not yet counted on for as many of its owner's as it would get. */
+function isHeir({ owner }: Task, candidate: Candidate): boolean {
+  return owner !== undefined && (candidate.inherits.get(owner) ?? 0) < candidate.inheritsMax;
+}
 
-  /**
-   * The group's assignor is sticky and balanced: what a leaver owned goes to those who own least, none getting
-   * more than its share of all. *Which* of several equals gets a task is the broker's choice and not known here.
-   */
-  #inheritsMax(task: string, candidate: Candidate): number {
-    const owner = this.#owner(task);
-    if (owner === undefined) return 0;
-    const others = Math.max(1, this.#candidates.length - 1);
-    return Math.max(0, Math.ceil(this.#ownedTotal / others) - candidate.owned);
-  }
-
-  #couldInherit(task: string, candidate: Candidate): boolean {
-    return this.#inheritsMax(task, candidate) > 0;
-  }
-
-  /** It could inherit the task, and is not yet counted on for as many of its owner's as it would get. */
-  #isHeir(task: string, candidate: Candidate): boolean {
-    const taken = this.#inherits.get(this.#inheritance(task, candidate)) ?? 0;
-    return taken < this.#inheritsMax(task, candidate);
-  }
-
-  #hasHeirs(task: string): boolean {
-    return this.#eligible(task).some((candidate) => this.#isHeir(task, candidate));
-  }
-
-  #inheritance(task: string, candidate: Candidate): string {
-    return JSON.stringify([this.#owner(task)?.name, candidate.name]);
-  }
+function sharesHost(candidate: Candidate, others: readonly Candidate[]): boolean {
+  return candidate.host !== undefined && others.some(({ host }) => host === candidate.host);
 }
 
 function byText(a: string, b: string): number {

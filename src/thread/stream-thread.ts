@@ -263,7 +263,8 @@ export class StreamThread {
         log.warn(`closing ${what} failed`, {}, error);
       }
     };
-    await quietly('the standbys', () => this.#standbys?.close());
+    // Beside the rest: who takes the tasks over need not wait for them.
+    const standbysClosed = quietly('the standbys', () => this.#standbys?.close());
     await quietly('the commit', () => this.#commits.inFlight);
     for (const taskId of [...this.#lifecycles.states().keys()]) {
       await quietly(`task ${taskId}`, () => this.#ownership.close(taskId));
@@ -271,5 +272,6 @@ export class StreamThread {
     await quietly('the producer', () => this.commitCycle.close());
     await quietly('the membership', () => this.#ownership.leave());
     await quietly('the consumer', () => this.#running.close());
+    await standbysClosed;
   }
 }

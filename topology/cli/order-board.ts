@@ -147,7 +147,7 @@ export class OrderBoard {
   }
 
   overview(app: StreamsApp, title: string): Overview {
-    const { state, ready, recordsProcessed, tasks, restoring } = app.status();
+    const { state, ready, recordsProcessed, tasks, restoring, standbys } = app.status();
     const nowMs = this.#clock.nowMs();
     const recent = [...this.#details.values()].slice(-recentMax).reverse();
     return {
@@ -168,6 +168,11 @@ export class OrderBoard {
           taskId,
           state: 'RESTORING',
           restore: { remaining, recordsPerSecond, ...(etaMs === undefined ? {} : { etaMs }) },
+        })),
+        ...standbys.map(({ taskId, lag }) => ({
+          taskId,
+          state: 'STANDBY',
+          ...(lag === undefined ? {} : { lag }),
         })),
       ],
     };
