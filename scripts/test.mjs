@@ -1,5 +1,6 @@
 // npm test: makes everything ready, real Kafka included, and runs all tests against it.
 // npm test -- PATTERN …: only the test files whose path contains a pattern, with only the real parts they need.
+// Files named *.slow.int.test.ts are not part of it: faults.mjs takes them, through runTests.
 //
 // The last line is "N passed, N failed". Whatever happens (a failure, a hang, Ctrl-C), what was started is ended.
 import { spawn } from 'node:child_process';
@@ -39,7 +40,13 @@ export const groups = [
   {
     name: 'unit and contract',
     deadlineMs: 12 * minute,
-    takes: (path) => /^(architecture\/|unit\/|contract\/|[^/]+$)/.test(path),
+    takes: (path) => /^(architecture\/|unit\/|rules\/|contract\/|[^/]+$)/.test(path),
+  },
+  {
+    name: 'faults',
+    deadlineMs: 25 * minute,
+    slowDeadlineMs: 150 * minute,
+    takes: (path) => /^faults\//.test(path),
   },
   { name: 'topology', deadlineMs: 15 * minute, takes: (path) => /^(topology|simulation)\//.test(path) },
   { name: 'real parts', deadlineMs: 40 * minute, takes: () => true },
@@ -51,6 +58,11 @@ export function partsNeededBy(path) {
   return { servers: /\.int\.test\.ts$/.test(path) || /^integration\//.test(path) || browser, browser };
 }
 
+/** What takes minutes and minutes, and is not part of `npm test`. */
+export function isSlow(path) {
+  return /\.slow\.int\.test\.ts$/.test(path);
+}
+
 class Interrupted extends Error {}
 
 class TestRun {
@@ -59,6 +71,11 @@ class TestRun {
   #folder;
   #current;
   #interrupted = false;
+  #withSlow;
+
+  constructor({ withSlow }) {
+    this.#withSlow = withSlow;
+  }
 
   async run(patterns) {
     const onSignal = () => this.#interrupt();
@@ -84,7 +101,9 @@ class TestRun {
     this.#folder = mkdtempSync(join(tmpdir(), folderPrefix));
     writeFileSync(join(this.#folder, 'owner'), processIdentity(process.pid) ?? '');
     const files = testFiles().filter(
-      (path) => patterns.length === 0 || patterns.some((p) => `test/${path}`.includes(p)),
+      (path) =>
+        (this.#withSlow || !isSlow(path)) &&
+        (patterns.length === 0 || patterns.some((p) => `test/${path}`.includes(p))),
     );
     if (files.length === 0) throw new SetupError('no test file matches', { type: 'npm test' });
     const needed = files.map(partsNeededBy);
@@ -185,7 +204,7 @@ class TestRun {
     // Another limit for all groups: a short one to hunt a hang, a long one for a slow machine.
     const limitMs = process.env.MILLRACE_TEST_DEADLINE_S
       ? Number(process.env.MILLRACE_TEST_DEADLINE_S) * 1000
-      : group.deadlineMs;
+      : ((this.#withSlow ? group.slowDeadlineMs : undefined) ?? group.deadlineMs);
     const deadline = setTimeout(() => {
       late = true;
       signalGroup(child.pid, 'SIGKILL');
@@ -275,13 +294,16 @@ function testFiles() {
     .sort();
 }
 
-async function main() {
-  const run = new TestRun();
-  await run.run(process.argv.slice(2));
+/** Runs the files whose path contains a pattern (all without one), says how it went and sets the exit code. */
+export async function runTests(patterns, { withSlow = false } = {}) {
+  const run = new TestRun({ withSlow });
+  await run.run(patterns);
   for (const failure of run.failures) say(`FAILED ${failure}`);
   if (run.passed === 0 && run.failures.length === 0) say('no test was run, which counts as a failure');
   process.stdout.write(`${run.passed} passed, ${run.failures.length} failed\n`);
   process.exitCode = run.failures.length > 0 || run.passed === 0 ? 1 : 0;
 }
 
-if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) await main();
+if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  await runTests(process.argv.slice(2));
+}

@@ -46,6 +46,7 @@ export {
   openEmbeddedBroker,
 } from './broker/embedded-broker.ts';
 export { type KafkaBrokerOptions, openKafkaBroker } from './broker/kafka-broker.ts';
+export type { CommitStep, ProcessingGuarantee } from './commit/commit-cycle.ts';
 export type { BranchedKStream, KGroupedStream, KGroupedTable, KStream, KTable } from './dsl/api.ts';
 export type { Change } from './dsl/change.ts';
 export type {
@@ -120,3 +121,4 @@ export {
 } from './serde/serde.ts';
 export { openMemoryBackend } from './store/memory-backend.ts';
 export { openRocksDbBackend } from './store/rocksdb-backend.ts';
+export type { StandbyStatus } from './thread/standby-tasks.ts';

@@ -129,7 +129,7 @@ export class ShopRuntime {
   }
 
   /**
-   * The topics that the applications made for themselves: tokens, repartitions, changelogs and dead letters.
+   * The topics that the applications make for themselves: tokens, instances, repartitions, changelogs and dead letters.
    * Whoever deletes a shop's topics deletes these with them, or old state would meet new events.
    */
   get internalTopics(): readonly string[] {
@@ -141,6 +141,7 @@ export class ShopRuntime {
       const inputs = topology.nodes().flatMap((node) => (node.kind === 'source' ? node.topics : []));
       return [
         `${groupId}-tasks`,
+        `${groupId}-instances`,
         ...topology.repartitions().map(({ name }) => `${groupId}-${name}`),
         ...stores.map((store) => `${groupId}-${store}-changelog`),
         ...inputs.map(({ name, internal }) => deadLetterTopic(internal ? `${groupId}-${name}` : name)),

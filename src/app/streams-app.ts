@@ -5,6 +5,7 @@
  *   CREATED ─start─▶ REBALANCING ⇄ RUNNING ─stop─▶ PENDING_SHUTDOWN ─▶ NOT_RUNNING
  *                        └────────────┴──failure──────────────────────▶ ERROR
  */
+import { instancesTopic } from '../assign/instance-entry.ts';
 import { must } from '../base/assert.ts';
 import type { KeyValueBackend } from '../base/backend-port.ts';
 import type { Clock } from '../base/clock-port.ts';
@@ -13,6 +14,7 @@ import { partitionForKey } from '../base/murmur2.ts';
 import { silentTelemetry, type Telemetry } from '../base/telemetry-port.ts';
 import { wallClock } from '../base/wall-clock.ts';
 import type { Broker } from '../broker/broker-port.ts';
+import type { CommitStep, ProcessingGuarantee } from '../commit/commit-cycle.ts';
 import { deadLetterPolicy, type FailurePolicy } from '../failure/failure-policy.ts';
 import type { Topology } from '../graph/topology.ts';
 import type { RestoreStatus } from '../restore/restore-watch.ts';
@@ -22,7 +24,10 @@ import {
   type InternalTopic,
   planApplication,
 } from '../task/task-plan.ts';
+import { type StandbyStatus, wantsStandby } from '../thread/standby-tasks.ts';
 import { StreamThread } from '../thread/stream-thread.ts';
+import type { StandbySettings } from '../thread/thread-options.ts';
+import { registerMetrics } from './streams-metrics.ts';
 
 export type StreamsState =
   | 'CREATED'
@@ -37,6 +42,11 @@ export interface StreamsSettings {
   readonly applicationId: string;
   /** Static membership: unique per instance, stable over restarts (a pod's name). Default: dynamic. */
   readonly instanceId?: string;
+  /**
+   * Kafka's `processing.guarantee`; docs/spec/guarantees.md says what each promises. Default: exactly_once_v2.
+   * All instances of an application use the same.
+   */
+  readonly processingGuarantee?: ProcessingGuarantee;
   /** Default: applicationId plus instanceId. Unique per process. */
   readonly transactionalId?: string;
   /** Milliseconds between commits. Default 100. */
@@ -52,6 +62,19 @@ export interface StreamsSettings {
   readonly timestampAheadMsMax?: number;
   /** What a stop may take before it is given up and the instance counts as crashed. Default 10 s. */
   readonly shutdownMsMax?: number;
+  /**
+   * Replicas of each task's stores that other instances keep up to date (Kafka's `num.standby.replicas`): when its
+   * owner goes, one of them takes over with a catch-up of the gap. Default 0. The same for all instances.
+   */
+  readonly numStandbyReplicas?: number;
+  /** The machine it runs on: two instances of one host are no standbys of each other. Default: one of its own. */
+  readonly host?: string;
+  /** Where this instance is, as Kafka's `client.tag.*`: for example `{ zone: 'a' }`. */
+  readonly clientTags?: Readonly<Record<string, string>>;
+  /** Tags that shall differ between a task's owner and its standbys (Kafka's `rack.aware.assignment.tags`). */
+  readonly rackAwareAssignmentTags?: readonly string[];
+  /** How often an instance with standbys says that it is there. Who is silent for three is gone. Default 10 s. */
+  readonly instanceHeartbeatMs?: number;
   /** Replication factor of internal topics comes from the broker's default. More topic settings for all of them: */
   readonly internalTopicConfig?: Readonly<Record<string, string>>;
 }
@@ -69,6 +92,8 @@ export interface StreamsAppOptions {
   readonly clock?: Clock;
   readonly telemetry?: Telemetry;
   readonly failurePolicy?: FailurePolicy;
+  /** For tests that crash or disturb an instance at a step of the commit cycle; see `CommitMode.onStep`. */
+  readonly onCommitStep?: (step: CommitStep) => void;
 }
 
 export interface TaskStatus {
@@ -90,6 +115,13 @@ export interface StreamsStatus {
   readonly deadLettered: number;
   readonly tasks: readonly TaskStatus[];
   readonly restoring: readonly RestoreStatus[];
+  /** Tasks that others own and this instance follows. */
+  readonly standbys: readonly StandbyStatus[];
+}
+
+/** Unique per process and stable over restarts: it names the instance among the others too. */
+function transactionalIdOf(settings: StreamsSettings): string {
+  return settings.transactionalId ?? `${settings.applicationId}-${settings.instanceId ?? '0'}`;
 }
 
 export class StreamsApp {
@@ -135,9 +167,14 @@ export class StreamsApp {
     const counts = new Map<string, number>();
     for (const topic of described) if (topic !== undefined) counts.set(topic.name, topic.partitions);
     this.#plan = planApplication(topology, settings.applicationId, counts);
-    await this.#createInternalTopics(this.#plan);
+    await this.#createInternalTopics(this.#internalTopics(this.#plan), this.#plan.applicationId);
     this.#thread = this.#newThread(this.#plan);
-    this.#registerMetrics(this.#thread);
+    registerMetrics({
+      metrics: this.#telemetry.metrics,
+      application: settings.applicationId,
+      thread: this.#thread,
+      ready: () => this.ready,
+    });
     this.#state = 'REBALANCING';
     this.#running = this.#thread.run().then(
       () => {
@@ -220,13 +257,20 @@ export class StreamsApp {
         streamTimeMs: task.streamTimeMs,
       })),
       restoring: this.#thread?.restoring() ?? [],
+      standbys: this.#thread?.standbys() ?? [],
     };
   }
 
-  async #createInternalTopics(plan: ApplicationPlan): Promise<void> {
+  #internalTopics(plan: ApplicationPlan): readonly InternalTopic[] {
+    if (this.#standbySettings(plan) === undefined) return plan.internalTopics;
+    const name = instancesTopic(plan.applicationId);
+    return [...plan.internalTopics, { name, partitions: 1, config: { 'cleanup.policy': 'compact' } }];
+  }
+
+  async #createInternalTopics(topics: readonly InternalTopic[], applicationId: string): Promise<void> {
     const { broker, settings } = this.#options;
     for (;;) {
-      const missing = await this.#missingInternalTopics(plan);
+      const missing = await this.#missingInternalTopics(topics, applicationId);
       if (missing.length === 0) return;
       try {
         await broker.admin.createTopics(
@@ -244,11 +288,12 @@ export class StreamsApp {
     }
   }
 
-  async #missingInternalTopics(plan: ApplicationPlan): Promise<readonly InternalTopic[]> {
-    const described = await this.#options.broker.admin.describeTopics(
-      plan.internalTopics.map(({ name }) => name),
-    );
-    for (const [index, topic] of plan.internalTopics.entries()) {
+  async #missingInternalTopics(
+    topics: readonly InternalTopic[],
+    applicationId: string,
+  ): Promise<readonly InternalTopic[]> {
+    const described = await this.#options.broker.admin.describeTopics(topics.map(({ name }) => name));
+    for (const [index, topic] of topics.entries()) {
       const found = described[index];
       if (found === undefined || found.partitions === topic.partitions) continue;
       throw new StreamsError(
@@ -256,11 +301,11 @@ export class StreamsApp {
         `topic ${topic.name} has ${found.partitions} partitions, this topology needs ${topic.partitions}`,
         {
           context: { topic: topic.name },
-          hint: `the partition count of an input or the topology has changed; use another application id, or delete the internal topics of ${plan.applicationId} and start over`,
+          hint: `the partition count of an input or the topology has changed; use another application id, or delete the internal topics of ${applicationId} and start over`,
         },
       );
     }
-    return plan.internalTopics.filter((_, index) => described[index] === undefined);
+    return topics.filter((_, index) => described[index] === undefined);
   }
 
   #newThread(plan: ApplicationPlan): StreamThread {
@@ -270,7 +315,7 @@ export class StreamsApp {
       'Duration of a commit cycle.',
       [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     );
-    return new StreamThread({
+    const thread = new StreamThread({
       plan,
       broker,
       openTaskBackend,
@@ -282,108 +327,42 @@ export class StreamsApp {
       settings: {
         clientId: settings.applicationId,
         instanceId: settings.instanceId,
-        transactionalId:
-          settings.transactionalId ?? `${settings.applicationId}-${settings.instanceId ?? '0'}`,
+        transactionalId: transactionalIdOf(settings),
         transactionTimeoutMs: settings.transactionTimeoutMs ?? 10_000,
         sessionTimeoutMs: settings.sessionTimeoutMs ?? 45_000,
         commitIntervalMs: settings.commitIntervalMs ?? 100,
         commitRecordsMax: settings.commitRecordsMax ?? 20_000,
         pollMs: 100,
         pollRecordsMax: 4_000,
-        bufferedRecordsMax: 20_000,
+        // Enough to merge inputs by time; what waits longer is copied by every garbage collection.
+        bufferedRecordsMax: 8_000,
         bufferedBytesMax: 64 * 1024 * 1024,
         cacheEntriesMax: settings.cacheEntriesMax ?? 10_000,
         timestampAheadMsMax: settings.timestampAheadMsMax ?? 3_600_000,
         recommitMs: 3_600_000,
         shutdownMsMax: settings.shutdownMsMax ?? defaultShutdownMsMax,
+        standby: this.#standbySettings(plan),
       },
     });
+    thread.commitCycle.configure({
+      processingGuarantee: settings.processingGuarantee,
+      onStep: this.#options.onCommitStep,
+    });
+    return thread;
   }
 
-  #registerMetrics(thread: StreamThread): void {
-    const { metrics } = this.#telemetry;
-    const application = this.#options.settings.applicationId;
-    const perTask = (read: (task: ReturnType<StreamThread['tasks']>[number]) => number) => () =>
-      thread.tasks().map((task) => ({ labels: { application, task: task.id }, value: read(task) }));
-    const single = (read: () => number) => () => [{ labels: { application }, value: read() }];
-    metrics.counter(
-      'millrace_records_processed_total',
-      'Records taken from the inputs.',
-      perTask((task) => task.counters.processed),
-    );
-    metrics.counter(
-      'millrace_records_dead_lettered_total',
-      'Records parked in a dead-letter topic.',
-      perTask((task) => task.counters.deadLettered),
-    );
-    metrics.counter(
-      'millrace_timers_fired_total',
-      'Durable timers that fired.',
-      perTask((task) => task.counters.timersFired),
-    );
-    metrics.counter(
-      'millrace_slow_state_reads_total',
-      'Reads of state that had not been loaded with the batch.',
-      perTask((task) => task.state.slowReads),
-    );
-    metrics.gauge(
-      'millrace_records_queued',
-      'Records polled and not yet processed.',
-      perTask((task) => task.queued),
-    );
-    metrics.gauge(
-      'millrace_timers',
-      'Durable timers scheduled.',
-      perTask((task) => task.timerCount),
-    );
-    metrics.counter(
-      'millrace_commits_total',
-      'Transactions committed.',
-      single(() => thread.commitCycle.counters.commits),
-    );
-    metrics.counter(
-      'millrace_aborts_total',
-      'Transactions given up; their work was done again.',
-      single(() => thread.commitCycle.counters.aborts),
-    );
-    metrics.counter(
-      'millrace_producers_created_total',
-      'Transactional producers initialised.',
-      single(() => thread.commitCycle.counters.producersCreated),
-    );
-    metrics.counter(
-      'millrace_output_records_total',
-      'Records committed to topics, changelogs apart.',
-      single(() => thread.commitCycle.counters.outputRecords),
-    );
-    metrics.counter(
-      'millrace_changelog_records_total',
-      'Records committed to changelogs.',
-      single(() => thread.commitCycle.counters.changelogRecords),
-    );
-    const perRestore = (read: (restore: RestoreStatus) => number) => () =>
-      thread
-        .restoring()
-        .map((restore) => ({ labels: { application, task: restore.taskId }, value: read(restore) }));
-    metrics.gauge(
-      'millrace_restore_remaining_records',
-      'Changelog offsets still to be replayed.',
-      perRestore(({ remaining }) => remaining),
-    );
-    metrics.gauge(
-      'millrace_restore_records_per_second',
-      'Changelog records written to the store, over the last ten seconds.',
-      perRestore(({ recordsPerSecond }) => recordsPerSecond),
-    );
-    metrics.counter(
-      'millrace_restored_records_total',
-      'Changelog records that restores have written to stores.',
-      single(() => thread.restoredTotal),
-    );
-    metrics.gauge(
-      'millrace_ready',
-      '1 when every task of this instance is restored.',
-      single(() => (this.ready ? 1 : 0)),
-    );
+  /** Undefined where none are asked for, and where no task has anything to follow. */
+  #standbySettings(plan: ApplicationPlan): StandbySettings | undefined {
+    const { settings } = this.#options;
+    const { numStandbyReplicas = 0 } = settings;
+    if (numStandbyReplicas === 0 || !plan.tasks.some(wantsStandby)) return undefined;
+    return {
+      numStandbys: numStandbyReplicas,
+      name: transactionalIdOf(settings),
+      host: settings.host,
+      tags: settings.clientTags ?? {},
+      spreadTags: settings.rackAwareAssignmentTags ?? [],
+      heartbeatMs: settings.instanceHeartbeatMs ?? 10_000,
+    };
   }
 }

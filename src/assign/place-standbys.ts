@@ -89,7 +89,7 @@ class Placement {
     this.#byName = new Map(this.#candidates.map((candidate) => [candidate.name, candidate]));
     for (const task of this.#tasks) this.#placed.set(task, []);
     const wanted = this.#tasks.reduce(
-      (sum, task) => sum + Math.min(input.numStandbys, this.#eligible(task).length),
+      (sum, task) => sum + Math.min(input.numStandbys, this.#mayFollow(task).length),
       0,
     );
     this.#shareMax = Math.ceil(wanted / Math.max(1, this.#candidates.length));
@@ -124,7 +124,7 @@ class Placement {
   #fill(task: string, count: number): void {
     while (this.#standbysOf(task).length < count) {
       const needsHeir = !this.#standbysOf(task).some((standby) => this.#couldInherit(task, standby));
-      const best = smallest(this.#eligible(task), (candidate) => [
+      const best = smallest(this.#mayFollow(task), (candidate) => [
         -this.#spread(task, candidate),
         needsHeir && !this.#isHeir(task, candidate) ? 1 : 0,
         this.#sharesHost(task, candidate) ? 1 : 0,
@@ -161,7 +161,7 @@ class Placement {
     const standbys = this.#standbysOf(task);
     const index = standbys.indexOf(from);
     if (index < (this.#heirs.has(task) ? 1 : 0)) return false;
-    if (!this.#eligible(task).includes(to)) return false;
+    if (!this.#mayFollow(task).includes(to)) return false;
     const others = standbys.filter((each) => each !== from);
     if (others.some(({ host }) => host !== undefined && host === to.host)) return false;
     return this.#spreadBeside(task, to, others) >= this.#spreadBeside(task, from, others);
@@ -195,7 +195,12 @@ class Placement {
     return names.flatMap((name) => eligible.find((candidate) => candidate.name === name) ?? []);
   }
 
-  /** Who may follow it and does not yet. */
+  /** Between two owners a task keeps what it has: who is to be its next standby depends on the next owner. */
+  #mayFollow(task: string): Candidate[] {
+    return this.#owner(task) === undefined ? this.#holders(task) : this.#eligible(task);
+  }
+
+  /** Who could follow it and does not yet. */
   #eligible(task: string): Candidate[] {
     const owner = this.#owner(task);
     const placed = this.#standbysOf(task);

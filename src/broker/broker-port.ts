@@ -115,7 +115,8 @@ export interface GroupEvent {
 
 /**
  * Membership in a consumer group that shares out the partitions of one topic (the task tokens), sticky.
- * Offsets of *other* topics are committed under the group through `Producer.sendOffsets`.
+ * Offsets of *other* topics are committed under the group: in a transaction through `Producer.sendOffsets`,
+ * without one through `commitOffsets`.
  */
 export interface GroupMember {
   readonly groupId: string;
@@ -123,6 +124,12 @@ export interface GroupMember {
   poll(waitMs: number): Promise<GroupEvent[]>;
   /** Answers an event that `poll` returned. Order: in the order they came, each once. */
   acknowledge(event: GroupEvent): Promise<void>;
+  /**
+   * Commits offsets (next to read) of any topics under the group, outside a transaction: at least once.
+   * Errors: MEMBER_FENCED when this member has lost its place; BROKER_UNAVAILABLE when the outcome is not
+   * known, and the same call again is right.
+   */
+  commitOffsets(offsets: readonly PartitionOffset[]): Promise<void>;
   /** Leaves the group (a static member only goes silent) and closes. Idempotent. */
   close(): Promise<void>;
 }
@@ -139,7 +146,10 @@ export interface Producer {
   /** Fences older producers of the same transactional id and ends their open transaction. */
   init(): Promise<void>;
   begin(): Promise<void>;
-  /** Takes the record into the producer's buffer. Resolves at once unless the buffer is full. */
+  /**
+   * Takes the records into the producer's buffer. Resolves at once unless the buffer is full. A retriable error
+   * inside a transaction means that none was taken; without one, that the same call may write some twice.
+   */
   send(records: readonly OutgoingRecord[]): Promise<void>;
   /** Resolves when everything sent so far is acknowledged. */
   flush(): Promise<void>;

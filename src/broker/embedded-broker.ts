@@ -13,7 +13,7 @@
  */
 import type { KeyValueBackend } from '../base/backend-port.ts';
 import type { Clock } from '../base/clock-port.ts';
-import { StreamsError } from '../base/errors.ts';
+import { asStreamsError, StreamsError } from '../base/errors.ts';
 import type { TopicPartition } from '../base/record.ts';
 import { type Logger, silentTelemetry } from '../base/telemetry-port.ts';
 import type {
@@ -30,8 +30,9 @@ import type {
 import { LogCleaner } from './embedded-cleaner.ts';
 import { EmbeddedConsumer } from './embedded-consumer.ts';
 import { GroupRegistry } from './embedded-groups.ts';
+import { groupOffsetKey, numberValue } from './embedded-keys.ts';
 import { loadBroker } from './embedded-loader.ts';
-import { OffsetStore } from './embedded-offsets.ts';
+import { type GroupOffset, OffsetStore } from './embedded-offsets.ts';
 import { EmbeddedProducer } from './embedded-producer.ts';
 import { EmbeddedStorage } from './embedded-storage.ts';
 import { TopicRegistry } from './embedded-topics.ts';
@@ -52,6 +53,11 @@ export interface EmbeddedBrokerOptions {
   readonly transactionTimeoutMs?: number;
   /** How long `committedOffsets` waits for offsets to be stable before it fails, retriably. Default: 5 s. */
   readonly stableOffsetsWaitMs?: number;
+  /**
+   * Asked once per log of a commit, and once for its offsets: how long their markers take to land, as on a
+   * cluster. For the simulator; by default all of a commit is seen at once.
+   */
+  readonly markerDelayMs?: () => number;
 }
 
 /** Opens the broker; what the backend holds is its topics. Errors: STORE_CORRUPTED, STORE_IO_FAILED. */
@@ -88,8 +94,14 @@ export class EmbeddedBroker implements Broker {
     this.#storage = storage;
     this.#topics = new TopicRegistry({ storage, offsets, clock, chunkBytesMax });
     const topicNumber = (topic: string): number | undefined => this.#topics.get(topic)?.number;
-    this.#transactions = new TransactionCoordinator({ storage, offsets, topicNumber, clock });
-    this.#groups = new GroupRegistry(clock);
+    this.#transactions = new TransactionCoordinator({
+      storage,
+      offsets,
+      topicNumber,
+      clock,
+      markerDelayMs: options.markerDelayMs,
+    });
+    this.#groups = new GroupRegistry(clock, (offsets) => this.#commitOffsets(offsets));
     this.#cleaner = new LogCleaner(storage, clock, chunkBytesMax);
     this.admin = this.#createAdmin();
   }
@@ -216,6 +228,25 @@ export class EmbeddedBroker implements Broker {
       await this.#clock.sleep(Math.min(leftMs, this.#transactions.nextExpiryMs()), settled.signal);
       this.#offsets.removeWaiter(wake);
     }
+  }
+
+  /** Without a transaction: one synced batch, with all that was written without one so far. */
+  async #commitOffsets(offsets: readonly GroupOffset[]): Promise<void> {
+    this.#checkOpen();
+    this.#storage.check();
+    for (const { topic, partition } of offsets) this.#topics.log(topic, partition);
+    await this.#storage
+      .write((writes) => {
+        for (const { groupId, topic, partition, offset } of offsets) {
+          const number = this.#topics.get(topic)?.number;
+          if (number === undefined) continue;
+          writes.push({ key: groupOffsetKey(groupId, number, partition), value: numberValue(offset) });
+        }
+      })
+      .catch((error: unknown) => {
+        throw asStreamsError(error, 'BROKER_REQUEST_FAILED');
+      });
+    for (const offset of offsets) if (this.#topics.get(offset.topic) !== undefined) this.#offsets.set(offset);
   }
 
   #parts() {

@@ -9,8 +9,9 @@
 import { assert } from '../base/assert.ts';
 import type { Clock } from '../base/clock-port.ts';
 import { StreamsError } from '../base/errors.ts';
-import type { GroupEvent, GroupMember, GroupOptions } from './broker-port.ts';
+import type { GroupEvent, GroupMember, GroupOptions, PartitionOffset } from './broker-port.ts';
 import { balance } from './embedded-assignor.ts';
+import type { GroupOffset } from './embedded-offsets.ts';
 
 /**
  * - `live`: in the group;
@@ -20,12 +21,16 @@ import { balance } from './embedded-assignor.ts';
  */
 type MemberState = 'live' | 'lost' | 'fenced' | 'left';
 
+/** Stores offsets outside a transaction. */
+type CommitOffsets = (offsets: readonly GroupOffset[]) => Promise<void>;
+
 export class EmbeddedGroupMember implements GroupMember {
   readonly groupId: string;
   readonly instanceId: string | undefined;
   readonly sessionTimeoutMs: number;
   readonly #group: Group;
   readonly #clock: Clock;
+  readonly #commitOffsets: CommitOffsets;
   readonly #closed: (member: EmbeddedGroupMember) => void;
   #state: MemberState = 'live';
   #generation = 0;
@@ -45,6 +50,7 @@ export class EmbeddedGroupMember implements GroupMember {
     group: Group,
     options: GroupOptions,
     clock: Clock,
+    commitOffsets: CommitOffsets,
     closed: (member: EmbeddedGroupMember) => void,
   ) {
     this.groupId = options.groupId;
@@ -52,6 +58,7 @@ export class EmbeddedGroupMember implements GroupMember {
     this.sessionTimeoutMs = options.sessionTimeoutMs;
     this.#group = group;
     this.#clock = clock;
+    this.#commitOffsets = commitOffsets;
     this.#closed = closed;
     this.#lastSeenMs = clock.nowMs();
   }
@@ -97,6 +104,12 @@ export class EmbeddedGroupMember implements GroupMember {
     for (const partition of event.partitions) this.#known.delete(partition);
     if (event.type === 'revoked') this.#group.release(this, event.partitions);
     else this.#rejoin();
+  }
+
+  async commitOffsets(offsets: readonly PartitionOffset[]): Promise<void> {
+    this.checkMembership();
+    if (offsets.length === 0) return;
+    await this.#commitOffsets(offsets.map((offset) => ({ ...offset, groupId: this.groupId })));
   }
 
   /** A static member stays in the group, silent, until its session ends or it comes again. */
@@ -298,9 +311,11 @@ export class Group {
 export class GroupRegistry {
   readonly #groups = new Map<string, Group>();
   readonly #clock: Clock;
+  readonly #commitOffsets: CommitOffsets;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, commitOffsets: CommitOffsets) {
     this.#clock = clock;
+    this.#commitOffsets = commitOffsets;
   }
 
   /** Errors: SETTING_INVALID when the group shares out another topic. */
@@ -319,7 +334,7 @@ export class GroupRegistry {
       const sentence = `the group ${options.groupId} shares out the topic ${group.topic}, not ${options.topic}`;
       throw new StreamsError('SETTING_INVALID', sentence);
     }
-    const member = new EmbeddedGroupMember(group, options, this.#clock, closed);
+    const member = new EmbeddedGroupMember(group, options, this.#clock, this.#commitOffsets, closed);
     group.add(member);
     return member;
   }

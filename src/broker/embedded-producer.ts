@@ -45,6 +45,11 @@ export class EmbeddedProducer implements Producer {
   async begin(): Promise<void> {
     const id = this.#checkTransactional();
     if (this.#transaction !== undefined) throw invalid('a transaction is open');
+    const landing = this.#parts.transactions.landing(id);
+    if (landing !== undefined) {
+      await landing;
+      this.#checkTransactional();
+    }
     this.#transaction = this.#parts.transactions.begin(id, this.#timeoutMs);
   }
 

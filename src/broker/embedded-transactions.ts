@@ -20,6 +20,8 @@ interface TransactionalId {
   readonly id: string;
   epoch: number;
   open: Transaction | undefined;
+  /** The markers of its last commit are still on their way to the logs. */
+  landing: Promise<void> | undefined;
 }
 
 /** One transaction from begin to its end. */
@@ -44,6 +46,7 @@ export class TransactionCoordinator {
   readonly #offsets: OffsetStore;
   readonly #topicNumber: (topic: string) => number | undefined;
   readonly #clock: Clock;
+  readonly #markerDelayMs: (() => number) | undefined;
   readonly #ids = new Map<string, TransactionalId>();
   readonly #open = new Set<Transaction>();
 
@@ -52,21 +55,23 @@ export class TransactionCoordinator {
     offsets: OffsetStore;
     topicNumber: (topic: string) => number | undefined;
     clock: Clock;
+    markerDelayMs: (() => number) | undefined;
   }) {
     this.#storage = options.storage;
     this.#offsets = options.offsets;
     this.#topicNumber = options.topicNumber;
     this.#clock = options.clock;
+    this.#markerDelayMs = options.markerDelayMs;
   }
 
   /** Puts back an epoch found in the store. */
   restore(id: string, epoch: number): void {
-    this.#ids.set(id, { id, epoch, open: undefined });
+    this.#ids.set(id, { id, epoch, open: undefined, landing: undefined });
   }
 
   /** A new epoch: older producers of the id are fenced, their open transaction is aborted. */
   async init(id: string): Promise<number> {
-    const owner = this.#ids.get(id) ?? { id, epoch: -1, open: undefined };
+    const owner = this.#ids.get(id) ?? { id, epoch: -1, open: undefined, landing: undefined };
     this.#ids.set(id, owner);
     owner.epoch += 1;
     const { epoch } = owner;
@@ -75,6 +80,7 @@ export class TransactionCoordinator {
       if (owner.open.ending !== undefined) await owner.open.ending;
       else this.abort(owner.open);
     }
+    await owner.landing;
     await this.#storage.write((writes) =>
       writes.push({ key: transactionalIdKey(id), value: numberValue(owner.epoch) }),
     );
@@ -87,6 +93,11 @@ export class TransactionCoordinator {
     if (this.#ids.get(id)?.epoch === epoch) return;
     const sentence = `another producer took over the transactional id ${id}, or its transaction timed out`;
     throw new StreamsError('PRODUCER_FENCED', sentence, { context: { transactionalId: id } });
+  }
+
+  /** To be waited for before `begin`: Kafka opens no transaction while the markers of the last are on their way. */
+  landing(id: string): Promise<void> | undefined {
+    return this.#ids.get(id)?.landing;
   }
 
   begin(id: string, timeoutMs: number): Transaction {
@@ -130,10 +141,10 @@ export class TransactionCoordinator {
     } finally {
       this.#forget(transaction);
     }
-    for (const offset of transaction.offsets.values()) {
-      if (this.#topicNumber(offset.topic) !== undefined) this.#offsets.set(offset);
-    }
-    this.#close(transaction, 'committed');
+    if (this.#markerDelayMs === undefined) {
+      this.#applyOffsets(transaction);
+      this.#close(transaction, 'committed');
+    } else this.#landLater(transaction, this.#markerDelayMs);
   }
 
   abort(transaction: Transaction): void {
@@ -143,6 +154,21 @@ export class TransactionCoordinator {
     }
     this.#forget(transaction);
     this.#close(transaction, 'aborted');
+  }
+
+  /** As on Kafka: decided now, but seen in each log, and in the group's offsets, when its marker gets there. */
+  #landLater(transaction: Transaction, delayMs: () => number): void {
+    const { owner, chunks } = transaction;
+    const later = (land: () => void): Promise<void> => this.#clock.sleep(delayMs()).then(land);
+    const landing = Promise.all([
+      later(() => this.#applyOffsets(transaction)),
+      ...[...chunks].map(([log, written]) =>
+        later(() => this.#closeLog(transaction, log, written, 'committed')),
+      ),
+    ]).then(() => {
+      if (owner.landing === landing) owner.landing = undefined;
+    });
+    owner.landing = landing;
   }
 
   /** Aborts what has run out of time and fences its producers. */
@@ -188,12 +214,26 @@ export class TransactionCoordinator {
     if (transaction.owner.open === transaction) transaction.owner.open = undefined;
   }
 
-  #close(transaction: Transaction, state: 'committed' | 'aborted'): void {
-    this.#offsets.removePending(transaction.offsets.values());
-    for (const [log, chunks] of transaction.chunks) {
-      if (state === 'committed' && this.#storage.durable) for (const chunk of chunks) chunk.stored = true;
-      log.close(transaction, chunks, state);
-      for (const chunk of chunks) this.#storage.evictable(chunk);
+  #applyOffsets(transaction: Transaction): void {
+    for (const offset of transaction.offsets.values()) {
+      if (this.#topicNumber(offset.topic) !== undefined) this.#offsets.set(offset);
     }
+    this.#offsets.removePending(transaction.offsets.values());
+  }
+
+  #close(transaction: Transaction, state: 'committed' | 'aborted'): void {
+    if (state === 'aborted') this.#offsets.removePending(transaction.offsets.values());
+    for (const [log, chunks] of transaction.chunks) this.#closeLog(transaction, log, chunks, state);
+  }
+
+  #closeLog(
+    transaction: Transaction,
+    log: PartitionLog,
+    chunks: readonly Chunk[],
+    state: 'committed' | 'aborted',
+  ): void {
+    if (state === 'committed' && this.#storage.durable) for (const chunk of chunks) chunk.stored = true;
+    log.close(transaction, chunks, state);
+    for (const chunk of chunks) this.#storage.evictable(chunk);
   }
 }

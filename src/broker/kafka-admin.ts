@@ -13,8 +13,8 @@ import type {
   Done,
   KafkaLibrary,
   NativeAdmin,
+  NativeConsumer,
   NativePartitionOffset,
-  NativeProducer,
   NativeTopicDescription,
 } from './kafka-client-types.ts';
 import { asNativeError, kafkaCode, requestError } from './kafka-errors.ts';
@@ -32,7 +32,7 @@ const stableOffsetTimeoutMs = 20_000;
 
 export interface KafkaAdminOptions {
   readonly library: KafkaLibrary;
-  readonly handle: KafkaHandle<NativeProducer>;
+  readonly handle: KafkaHandle<NativeConsumer>;
   readonly clock: Clock;
 }
 
@@ -44,7 +44,7 @@ export class KafkaAdmin implements Admin {
 
   constructor(options: KafkaAdminOptions) {
     this.#options = options;
-    this.#native = options.handle.now((producer) => options.library.adminFrom(producer));
+    this.#native = options.handle.now((consumer) => options.library.adminFrom(consumer));
   }
 
   async createTopics(specs: readonly TopicSpec[]): Promise<void> {
@@ -274,7 +274,7 @@ export class KafkaAdmin implements Admin {
   }
 
   #call<T>(start: (admin: NativeAdmin, done: Done<T>) => void): Promise<T> {
-    return this.#options.handle.call<T>((_producer, done) => start(this.#native, done));
+    return this.#options.handle.call<T>((_consumer, done) => start(this.#native, done));
   }
 }
 

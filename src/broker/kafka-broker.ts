@@ -2,8 +2,10 @@
  * The Kafka adapter of the broker port: opens its clients and closes them all. Called by the app's assembly
  * and by tests. Nothing of the Kafka client is loaded before `openKafkaBroker` is called.
  *
- * Few clients per process: each costs the library three to five threads. One plain producer carries all
- * admin requests; consumers, members and producers get a client each.
+ * Few clients per process: each costs the library three to five threads. One idle consumer carries all admin
+ * requests; consumers, members and producers get a client each. A consumer and not a producer: asked for a
+ * group's offsets, the library passes a coordinator's "not me" on to the client's own group without looking
+ * whether it has one, so that a coordinator that moves would crash the process of a producer.
  * The client's blocking calls share Node's thread pool with the file system and RocksDB: start the process
  * with UV_THREADPOOL_SIZE=16 or more.
  */
@@ -29,6 +31,8 @@ import {
 } from './kafka-settings.ts';
 
 const transactionTimeoutMsDefault = 10_000;
+/** Measured (docs/performance.md): what stays behind of each offset of a transaction. */
+const leakedBytesPerOffset = 140;
 
 /** Shape: `brokers` as `host:port,host:port`; `properties` are further librdkafka settings (SASL, TLS, …). */
 export interface KafkaBrokerOptions {
@@ -61,11 +65,12 @@ class KafkaBroker implements Broker {
   readonly #options: KafkaBrokerOptions;
   readonly #library: KafkaLibrary;
   readonly #basics: ClientBasics;
-  readonly #adminHandle: KafkaHandle<NativeProducer>;
+  readonly #adminHandle: KafkaHandle<NativeConsumer>;
   #admin: KafkaAdmin | undefined;
   /** In the order they were opened. */
   readonly #open = new Set<Closeable>();
   #producersSuspected = 0;
+  #offsetsSent = 0;
   #closed = false;
 
   constructor(options: KafkaBrokerOptions, library: KafkaLibrary) {
@@ -73,8 +78,17 @@ class KafkaBroker implements Broker {
     this.#library = library;
     this.#basics = { brokers: options.brokers, properties: options.properties ?? {} };
     const clientId = `${options.clientId}-admin`;
-    const producer = library.newProducer(adminSettings(this.#basics, clientId), false);
-    this.#adminHandle = this.#producerHandle(producer, clientId);
+    // What the library reports there is in the log already, and is only taken off the queue.
+    const drain = () => {
+      if (this.#closed || this.#adminHandle.isClosing) return;
+      this.#adminHandle
+        .call<void>((client, done) =>
+          client.getClient().consume(0, 100, false, (error) => done(error, undefined)),
+        )
+        .catch(() => {});
+    };
+    const consumer = library.newConsumer(adminSettings(this.#basics, clientId), drain);
+    this.#adminHandle = this.#consumerHandle(consumer, clientId);
     this.#describeMetrics();
   }
 
@@ -89,7 +103,6 @@ class KafkaBroker implements Broker {
 
   async connect(): Promise<void> {
     await this.#adminHandle.connect();
-    this.#adminHandle.now((producer) => producer.setPollInBackground(true));
   }
 
   async openConsumer(options: {
@@ -180,6 +193,9 @@ class KafkaBroker implements Broker {
       facts: this.admin,
       clock,
       log,
+      onOffsetsSent: (count) => {
+        this.#offsetsSent += count;
+      },
       onClose: () => {
         if (watch.suspicion !== undefined) this.#producersSuspected += 1;
         this.#open.delete(producer);
@@ -233,6 +249,11 @@ class KafkaBroker implements Broker {
       'millrace_kafka_producers_distrusted_total',
       'Transactional producers closed because one of their requests may have been repeated.',
       () => [{ value: this.#producersSuspected }],
+    );
+    metrics?.gauge(
+      'millrace_client_leak_bytes_estimate',
+      'Native memory that the Kafka client has not given back, by the offsets that were committed.',
+      () => [{ value: this.#offsetsSent * leakedBytesPerOffset }],
     );
   }
 }

@@ -54,6 +54,11 @@ export interface NativeClient {
     event: 'delivery-report',
     listener: (error: NativeError | null, report: NativePartition) => void,
   ): unknown;
+  /** The answer to `commit`, called back inside `consume`; the offsets are those of the request. */
+  on(
+    event: 'offset.commit',
+    listener: (error: NativeError | undefined, offsets: readonly NativePartitionOffset[]) => void,
+  ): unknown;
 }
 
 /** The object below the JavaScript wrapper: `consume` without an event emitted for each message. */
@@ -81,6 +86,8 @@ export interface NativeConsumer extends NativeClient {
   pause(partitions: readonly NativePartition[]): unknown;
   resume(partitions: readonly NativePartition[]): unknown;
   position(partitions: readonly NativePartition[]): NativePartitionOffset[];
+  /** Sends the request and no more, like `commitCb`, which does not wait for the answer either: see the event. */
+  commit(offsets: readonly NativePartitionOffset[]): unknown;
   disconnect(done: () => void): unknown;
 }
 
@@ -163,8 +170,8 @@ export interface KafkaLibrary {
   readonly features: readonly string[];
   newConsumer(settings: NativeSettings, onWake: () => void, onRebalance?: RebalanceListener): NativeConsumer;
   newProducer(settings: NativeSettings, reportDelivery: boolean): NativeProducer;
-  /** An admin client on a connected producer's connections: it must not be used once that one closes. */
-  adminFrom(producer: NativeProducer): NativeAdmin;
+  /** An admin client on a connected consumer's connections: it must not be used once that one closes. */
+  adminFrom(consumer: NativeConsumer): NativeAdmin;
   readonly earliest: unknown;
   readonly latest: unknown;
 }

@@ -19,7 +19,7 @@ interface KafkaPackage {
   readonly features: readonly string[];
   readonly KafkaConsumer: new (settings: Record<string, unknown>) => NativeConsumer;
   readonly Producer: new (settings: Record<string, unknown>) => NativeProducer;
-  readonly AdminClient: { createFrom(client: NativeProducer): NativeAdmin };
+  readonly AdminClient: { createFrom(client: NativeConsumer): NativeAdmin };
   readonly OffsetSpec: { readonly EARLIEST: unknown; readonly LATEST: unknown };
 }
 
@@ -34,11 +34,11 @@ export function loadKafkaLibrary(): KafkaLibrary {
       new kafka.KafkaConsumer({
         ...settings,
         queue_non_empty_cb: onWake,
-        ...(onRebalance === undefined ? {} : { rebalance_cb: onRebalance }),
+        ...(onRebalance === undefined ? {} : { rebalance_cb: onRebalance, offset_commit_cb: true }),
       }),
     newProducer: (settings, reportDelivery) =>
       new kafka.Producer({ ...settings, ...(reportDelivery ? { dr_cb: true } : {}) }),
-    adminFrom: (producer) => kafka.AdminClient.createFrom(producer),
+    adminFrom: (consumer) => kafka.AdminClient.createFrom(consumer),
   };
 }
 

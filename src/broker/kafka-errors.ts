@@ -43,6 +43,18 @@ function codeOf(native: number): ErrorCode {
   return unavailableCodes.has(native) ? 'BROKER_UNAVAILABLE' : 'BROKER_REQUEST_FAILED';
 }
 
+/**
+ * An error of committing offsets outside a transaction. A member whose generation is on its way to the next
+ * one tries again with the new one; whether it is still a member is what the next attempt tells.
+ */
+export function offsetsError(error: NativeError, context: ErrorContext = {}): StreamsError {
+  if (!staleMemberCodes.has(error.code)) return requestError(error, 'offsets cannot be committed', context);
+  return new StreamsError('BROKER_UNAVAILABLE', `the group is being shared out anew: ${error.message}`, {
+    context: { ...context, kafkaCode: error.code },
+    cause: error,
+  });
+}
+
 const deniedHint =
   'check the principal of this client and its rights: read on sources and the group, write on outputs, ' +
   'and write on its transactional id';

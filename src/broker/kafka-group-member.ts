@@ -10,21 +10,27 @@
 import type { Clock } from '../base/clock-port.ts';
 import { StreamsError } from '../base/errors.ts';
 import type { Logger } from '../base/telemetry-port.ts';
-import type { GroupEvent, GroupMember } from './broker-port.ts';
+import type { GroupEvent, GroupMember, PartitionOffset } from './broker-port.ts';
 import type {
   Done,
   NativeConsumer,
   NativeError,
   NativePartition,
+  NativePartitionOffset,
   RebalanceListener,
 } from './kafka-client-types.ts';
-import { asNativeError, kafkaCode, requestError } from './kafka-errors.ts';
+import { asNativeError, kafkaCode, offsetsError, requestError } from './kafka-errors.ts';
 import type { KafkaHandle, Wakeup } from './kafka-handle.ts';
 import type { GroupProtocol } from './kafka-settings.ts';
 
 /** Pauses between attempts to get a static name that another process holds. */
 const rejoinPauseMs = 1_000;
 const rejoinPauseMaxMs = 10_000;
+/** How long offsets are committed again and again while the group is on the move or the broker away. */
+const commitTimeoutMs = 10_000;
+const commitPauseMs = 50;
+/** Between two looks for the answer, which comes within a few milliseconds. */
+const commitPollMs = 1;
 /** The library tells the reason of a fatal error in its log, which may arrive just after the error. */
 const turnsForReason = 5;
 /** Start at the end: there is nothing to read, and no committed offset has to be asked for. */
@@ -57,6 +63,19 @@ interface Session {
   fatalReason: string | undefined;
 }
 
+/** The commit of offsets that is under way. */
+interface CommitAnswer {
+  readonly text: string;
+  result: { readonly error: NativeError | undefined } | undefined;
+}
+
+function offsetsText(offsets: readonly NativePartitionOffset[]): string {
+  return offsets
+    .map(({ topic, partition, offset }) => `${topic}-${partition}@${offset}`)
+    .sort()
+    .join(' ');
+}
+
 export class KafkaGroupMember implements GroupMember {
   readonly groupId: string;
   readonly #options: KafkaGroupMemberOptions;
@@ -70,6 +89,8 @@ export class KafkaGroupMember implements GroupMember {
   readonly #owned = new Set<number>();
   #fenced: StreamsError | undefined;
   #closed = false;
+  #committing: Promise<void> = Promise.resolve();
+  #awaited: CommitAnswer | undefined;
 
   constructor(options: KafkaGroupMemberOptions) {
     this.groupId = options.groupId;
@@ -110,6 +131,13 @@ export class KafkaGroupMember implements GroupMember {
     }
     if (this.#session !== undefined && !this.#session.handle.isClosing) this.#answer(this.#session, event);
     return Promise.resolve();
+  }
+
+  /** Calls queue up: the library's answers carry no number, only the offsets. */
+  commitOffsets(offsets: readonly PartitionOffset[]): Promise<void> {
+    const committed = this.#committing.then(() => this.#commitPatiently(offsets));
+    this.#committing = committed.catch(() => {});
+    return committed;
   }
 
   async close(): Promise<void> {
@@ -161,6 +189,44 @@ export class KafkaGroupMember implements GroupMember {
     });
   }
 
+  async #commitPatiently(offsets: readonly PartitionOffset[]): Promise<void> {
+    const { clock } = this.#options;
+    const deadlineMs = clock.monotonicMs() + commitTimeoutMs;
+    for (;;) {
+      try {
+        // An empty list would stand for all that the library itself has stored.
+        return await this.throughConsumer((consumer) =>
+          offsets.length === 0 ? Promise.resolve() : this.#commitOnce(consumer, offsets, deadlineMs),
+        );
+      } catch (thrown) {
+        if (thrown instanceof StreamsError) throw thrown;
+        const failure = offsetsError(asNativeError(thrown), { group: this.groupId });
+        if (failure.kind !== 'retriable' || clock.monotonicMs() >= deadlineMs) throw failure;
+        await clock.sleep(commitPauseMs);
+      }
+    }
+  }
+
+  async #commitOnce(
+    consumer: NativeConsumer,
+    offsets: readonly PartitionOffset[],
+    deadlineMs: number,
+  ): Promise<void> {
+    const { clock } = this.#options;
+    const list = offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
+    const answer: CommitAnswer = { text: offsetsText(list), result: undefined };
+    this.#awaited = answer;
+    consumer.commit(list);
+    // The library answers inside a poll, and whoever waits for this commit may not be polling.
+    while (answer.result === undefined) {
+      if (clock.monotonicMs() >= deadlineMs)
+        throw { code: kafkaCode.timedOut, message: 'the broker does not answer' } satisfies NativeError;
+      await this.#serve();
+      await clock.sleep(commitPollMs);
+    }
+    if (answer.result.error !== undefined) throw answer.result.error;
+  }
+
   async #open(protocol: GroupProtocol): Promise<void> {
     const session: { current: Session | undefined } = { current: undefined };
     const onRebalance: RebalanceListener = (error, partitions) => {
@@ -171,6 +237,10 @@ export class KafkaGroupMember implements GroupMember {
     session.current = opened;
     handle.unguarded.on('event.log', (line) => {
       if (line.fac === 'FATAL') opened.fatalReason = line.message;
+    });
+    handle.unguarded.on('offset.commit', (error, offsets) => {
+      // A late answer to an earlier call is told by its offsets; to the same offsets it is as good.
+      if (this.#awaited?.text === offsetsText(offsets)) this.#awaited.result = { error };
     });
     this.#session = opened;
     if (this.#closed) return;

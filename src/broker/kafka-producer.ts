@@ -44,6 +44,8 @@ export interface KafkaProducerOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly onClose: () => void;
+  /** Told of every offset that the library is given, and given again: it does not free them. */
+  readonly onOffsetsSent: (count: number) => void;
 }
 
 type State = 'new' | 'ready' | 'open' | 'broken';
@@ -85,24 +87,19 @@ export class KafkaProducer implements Producer {
     if (!records.every(({ topic, partition }) => facts.isKnown(topic, partition)))
       await facts.requireTopics(records);
     let deadlineMs: number | undefined;
+    let producer = this.#options.handle.now((client) => client);
     for (let i = 0; i < records.length; ) {
-      if (this.#produce(records[i] as OutgoingRecord)) {
+      if (this.#produce(producer, records[i] as OutgoingRecord)) {
         deadlineMs = undefined;
         i += 1;
         continue;
       }
       const nowMs = this.#options.clock.monotonicMs();
       deadlineMs ??= nowMs + spaceTimeoutMs;
-      if (nowMs > deadlineMs) {
-        throw new StreamsError(
-          'BROKER_UNAVAILABLE',
-          'records are not being taken off the full producer buffer',
-          {
-            context: { waitedMs: spaceTimeoutMs },
-          },
-        );
-      }
+      if (nowMs > deadlineMs) throw this.#bufferFull(i);
       await this.#options.clock.sleep(spacePauseMs);
+      // It may have been closed meanwhile.
+      producer = this.#options.handle.now((client) => client);
     }
   }
 
@@ -137,6 +134,7 @@ export class KafkaProducer implements Producer {
     }
     const list = offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
     await this.#transactional('sendOffsets', (producer, timeoutMs, done) => {
+      this.#options.onOffsetsSent(list.length);
       member
         .throughConsumer(
           (consumer) =>
@@ -182,21 +180,29 @@ export class KafkaProducer implements Producer {
     this.#options.onClose();
   }
 
+  /** Retriable means the same call again, which inside a transaction would write the first `taken` twice. */
+  #bufferFull(taken: number): StreamsError {
+    const again = taken === 0 || this.#options.transactionalId === undefined;
+    return new StreamsError(
+      again ? 'BROKER_UNAVAILABLE' : 'TRANSACTION_ABORT_REQUIRED',
+      'records are not being taken off the full producer buffer',
+      { context: { waitedMs: spaceTimeoutMs } },
+    );
+  }
+
   /** Whether the library took the record; false when its buffer is full. */
-  #produce(record: OutgoingRecord): boolean {
+  #produce(producer: NativeProducer, record: OutgoingRecord): boolean {
     const { topic, partition, value, key, timestamp, headers } = record;
     try {
-      this.#options.handle.now((producer) =>
-        producer.produce(
-          topic,
-          partition,
-          solid(value),
-          solid(key),
-          Math.max(1, Math.trunc(timestamp)),
-          // Anything but undefined is never freed by the library.
-          undefined,
-          headers.length === 0 ? undefined : nativeHeaders(headers),
-        ),
+      producer.produce(
+        topic,
+        partition,
+        solid(value),
+        solid(key),
+        Math.max(1, Math.trunc(timestamp)),
+        // Anything but undefined is never freed by the library.
+        undefined,
+        headers.length === 0 ? undefined : nativeHeaders(headers),
       );
       return true;
     } catch (thrown) {

@@ -27,9 +27,14 @@ function common(basics: ClientBasics, clientId: string): NativeSettings {
   };
 }
 
-/** For admin requests; it never writes. */
+/** For admin requests: a consumer that reads nothing and joins nothing (kafka-broker.ts says why no producer). */
 export function adminSettings(basics: ClientBasics, clientId: string): NativeSettings {
-  return common(basics, clientId);
+  return {
+    ...common(basics, clientId),
+    'group.id': clientId,
+    'enable.auto.commit': false,
+    'enable.auto.offset.store': false,
+  };
 }
 
 /** A reader of partitions assigned by hand. It needs a group id to exist, and never joins that group. */
@@ -117,8 +122,11 @@ export function producerSettings(
           'transaction.timeout.ms': options.transactionTimeoutMs,
           // After a commit the coordinator answers "concurrent transactions" for some milliseconds.
           'retry.backoff.ms': 10,
-          // The counters that kafka-retry-watch.ts reads.
+          // The two witnesses of kafka-retry-watch.ts, whatever `properties` say: its counters, and the lines
+          // about broken connections, which are of the level "info" at the lowest.
           'statistics.interval.ms': 100,
+          'log.connection.close': true,
+          log_level: 6,
         }),
   };
 }

@@ -11,18 +11,27 @@
  * R4 A store that lags is replayed to the end before it serves.
  * R5 Another topic id, a position below the log's start or beyond its end, or one so old that tombstones may
  *    be gone: the store is rebuilt, and the log says why. A crash is never a reason.
+ * R8 A changelog that is empty although the task has written to it ends the instance (lost-changelog.ts).
  */
 
-import type { Write } from '../base/backend-port.ts';
-import { fromMapKey, mapKey, readSortableInteger } from '../base/bytes.ts';
+import { readSortableInteger } from '../base/bytes.ts';
 import { StreamsError } from '../base/errors.ts';
-import { partitionKey, type TopicPartition } from '../base/record.ts';
+import { partitionKey } from '../base/record.ts';
 import type { Logger } from '../base/telemetry-port.ts';
-import type { Broker, Consumer } from '../broker/broker-port.ts';
+import type { Broker, Consumer, RecordBatch } from '../broker/broker-port.ts';
 import type { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
 import { clockKey, inputClock } from '../task/timer-index.ts';
-import { foreignReason, originMeta, originOf } from './store-origin.ts';
+import { refuseEmptyState, refuseLostChangelog } from './lost-changelog.ts';
+import {
+  changesOf,
+  metaOfReplay,
+  planReplays,
+  provenance,
+  type Rebuild,
+  type Replay,
+} from './replay-plan.ts';
+import { originMeta, originOf } from './store-origin.ts';
 
 /** How far one task is; `remaining` counts offsets, markers included. */
 export interface RestoreProgress {
@@ -47,23 +56,7 @@ export interface RestoreOptions {
 export type RestoreResult =
   | { readonly outcome: 'restored'; readonly committed: readonly { topic: string; offset: number }[] }
   | { readonly outcome: 'abandoned' }
-  /** R5: the caller destroys the local state and restores again. */
-  | { readonly outcome: 'rebuild'; readonly reason: string };
-
-interface Replay extends TopicPartition {
-  readonly store: string;
-  readonly topicId: string | undefined;
-  readonly from: number;
-  readonly end: number;
-  /** The time of `from`: tombstones behind it may be gone when it is old, also half-way through the replay. */
-  readonly atMs: number;
-}
-
-/**
- * Half of Kafka's default `delete.retention.ms`: behind an older position a tombstone may have been compacted
- * away, and the deleted key would come back.
- */
-const positionAgeMsMax = 43_200_000;
+  | Rebuild;
 
 const batchRecordsMax = 10_000;
 
@@ -71,7 +64,8 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
   const { broker, plan, state } = options;
   // R2: this order and no other.
   const offsets = await broker.admin.committedOffsets(options.groupId, plan.inputs);
-  const replays = await planReplays(options);
+  await refuseLostChangelog(options, offsets);
+  const replays = await planReplays({ ...options, applicationId: options.groupId });
   if (!Array.isArray(replays)) return replays;
   const behind = replays.filter(({ from, end }) => from < end);
   options.progress.remaining = behind.reduce((sum, { from, end }) => sum + end - from, 0);
@@ -97,6 +91,7 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
       new Map([...provenance(topic, end, topicId, options.nowMs), origin]),
     );
   }
+  await refuseEmptyState(options, offsets);
   const starts = await broker.admin.startOffsets(plan.inputs);
   const ends = await broker.admin.endOffsets(plan.inputs, 'read_uncommitted');
   const known = await Promise.all(
@@ -138,119 +133,41 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
   return { outcome: 'restored', committed };
 }
 
-/** What the store keeps about one changelog, in the batch that it is about. */
-function provenance(
-  topic: string,
-  position: number,
-  topicId: string | undefined,
-  nowMs: number,
-): [string, string][] {
-  return [
-    [`changelog/${topic}`, String(position)],
-    [`changelog-at/${topic}`, String(nowMs)],
-    ...(topicId === undefined ? [] : [[`changelog-id/${topic}`, topicId] as [string, string]]),
-  ];
-}
-
-async function planReplays(
-  options: RestoreOptions,
-): Promise<Replay[] | Extract<RestoreResult, { outcome: 'rebuild' }>> {
-  const { broker, plan, state } = options;
-  const foreign = await foreignReason(state, plan, options.groupId);
-  if (foreign !== undefined) return { outcome: 'rebuild', reason: foreign };
-  const stores = plan.stores.flatMap(({ spec, changelog }) =>
-    changelog === undefined ? [] : [{ store: spec.name, topic: changelog, partition: plan.partition }],
-  );
-  const ends = await broker.admin.endOffsets(stores, 'read_uncommitted');
-  const starts = await broker.admin.startOffsets(stores);
-  const described = await broker.admin.describeTopics(stores.map(({ topic }) => topic));
-  const meta = (name: string) => state.readMeta(stores.map(({ topic }) => `${name}/${topic}`));
-  const [positions, times, ids] = [
-    await meta('changelog'),
-    await meta('changelog-at'),
-    await meta('changelog-id'),
-  ];
-  const replays: Replay[] = [];
-  for (const [index, store] of stores.entries()) {
-    const start = starts[index] as number;
-    const end = ends[index] as number;
-    const topicId = described[index]?.topicId;
-    const position = positions[index] === undefined ? undefined : Number(positions[index]);
-    const kept = { position, atMs: Number(times[index] ?? Number.NaN), topicId: ids[index] };
-    const reason = rebuildReason(kept, { start, end, topicId, nowMs: options.nowMs });
-    if (reason !== undefined) return { outcome: 'rebuild', reason: `${store.topic}: ${reason}` };
-    const atMs = Number.isNaN(kept.atMs) ? options.nowMs : kept.atMs;
-    replays.push({ ...store, from: position ?? start, end, topicId, atMs });
-  }
-  return replays;
-}
-
-/** R5: why the local state cannot be this changelog's; undefined when it can. */
-function rebuildReason(
-  kept: {
-    readonly position: number | undefined;
-    readonly atMs: number;
-    readonly topicId: string | undefined;
-  },
-  log: {
-    readonly start: number;
-    readonly end: number;
-    readonly topicId: string | undefined;
-    readonly nowMs: number;
-  },
-): string | undefined {
-  const { position } = kept;
-  if (position === undefined) return undefined;
-  if (kept.topicId !== undefined && log.topicId !== undefined && kept.topicId !== log.topicId) {
-    return `the topic was deleted and created again (id ${kept.topicId}, now ${log.topicId})`;
-  }
-  if (position > log.end) return `position ${position} lies beyond the end ${log.end}`;
-  if (position < log.start) return `position ${position} lies below the start ${log.start}`;
-  if (position < log.end && log.nowMs - kept.atMs > positionAgeMsMax) {
-    return `position ${position} is ${Math.round((log.nowMs - kept.atMs) / 3_600_000)} hours old: tombstones after it may be gone`;
-  }
-  return undefined;
-}
-
-/** False when the task was taken away meanwhile. */
+/** False when the task was taken away meanwhile. The next batch is read while one is written. */
 async function replayAll(
   consumer: Consumer,
   replays: readonly Replay[],
   options: RestoreOptions,
 ): Promise<boolean> {
   const byTopic = new Map(replays.map((replay) => [partitionKey(replay.topic, replay.partition), replay]));
-  for (;;) {
-    const open = replays.filter((replay) => consumer.position(replay) < replay.end);
-    options.progress.remaining = open.reduce(
-      (sum, replay) => sum + replay.end - consumer.position(replay),
+  const poll = () => consumer.poll({ recordsMax: batchRecordsMax, waitMs: 100 });
+  let polled: Promise<RecordBatch[]> | undefined = poll();
+  while (polled !== undefined) {
+    const batches: RecordBatch[] = await polled;
+    // Positions are only looked at between two polls: during one they may be ahead of what was handed out.
+    const left = replays.reduce(
+      (sum, replay) => sum + Math.max(0, replay.end - consumer.position(replay)),
       0,
     );
-    if (open.length === 0) break;
-    if (options.abandoned()) return false;
-    const batches = await consumer.poll({ recordsMax: batchRecordsMax, waitMs: 100 });
-    for (const batch of batches) {
-      const replay = byTopic.get(partitionKey(batch.topic, batch.partition)) as Replay;
-      const last = new Map<string, Buffer | null>();
-      for (let index = 0; index < batch.count; index++) {
-        const key = batch.key(index);
-        if (key === null)
-          throw new StreamsError('STORE_CORRUPTED', 'a changelog record without a key', {
-            context: { topic: batch.topic, partition: batch.partition, offset: batch.offset(index) },
-          });
-        last.set(mapKey(key), batch.value(index));
+    polled = left > 0 && !options.abandoned() ? poll() : undefined;
+    try {
+      for (const batch of batches) {
+        const replay = byTopic.get(partitionKey(batch.topic, batch.partition)) as Replay;
+        await writeBatch(replay, batch, options);
       }
-      const writes: Write[] = [...last].map(([key, value]) => ({ key: fromMapKey(key), value }));
-      const next = batch.offset(batch.count - 1) + 1;
-      await options.state.applyChangelog(
-        replay.store,
-        writes,
-        new Map([
-          ...provenance(replay.topic, next, replay.topicId, replay.atMs),
-          [originMeta, originOf(options.groupId, options.plan.taskId)],
-        ]),
-      );
-      options.progress.restored += batch.count;
+    } catch (error) {
+      // The consumer is closed next, and takes one call at a time.
+      await polled?.catch(() => undefined);
+      throw error;
     }
+    options.progress.remaining = left;
+    if (left === 0) return true;
   }
-  return true;
+  return false;
+}
+
+async function writeBatch(replay: Replay, batch: RecordBatch, options: RestoreOptions): Promise<void> {
+  const next = batch.offset(batch.count - 1) + 1;
+  await options.state.applyChangelog(replay.store, changesOf(batch), metaOfReplay(replay, next));
+  options.progress.restored += batch.count;
 }

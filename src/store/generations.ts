@@ -18,10 +18,12 @@
 import { LRUCache } from 'lru-cache';
 import { fromMapKey } from '../base/bytes.ts';
 
-/** A key's bytes (null = known to be absent) and, once somebody decoded them, the value. */
+/** A value's bytes (null = known to be absent) and, once somebody decoded them, the value. */
 export interface StateEntry {
   readonly bytes: Buffer | null;
   decoded: unknown;
+  /** The key as it was written; only until it is stored, and only where the writer had it at hand. */
+  keyBytes: Buffer | undefined;
 }
 
 /** A range read from disk, in byte order, with the writes that came since laid over it. */
@@ -101,15 +103,16 @@ export class Generations {
     );
   }
 
-  write(key: string, bytes: Buffer | null, decoded: unknown): void {
+  /** Arguments: `keyBytes`, the bytes behind `key`, spare their making at the seal. */
+  write(key: string, bytes: Buffer | null, decoded: unknown, keyBytes?: Buffer): void {
     this.#undo.push({ key, previous: this.#open.entries.get(key) });
-    this.#open.set(key, { bytes, decoded });
+    this.#open.set(key, { bytes, decoded, keyBytes });
   }
 
   /** Takes what was loaded from disk; an entry that is newer in memory stays. */
   loaded(key: string, bytes: Buffer | null): void {
     if (this.read(key) !== undefined) return;
-    const entry: StateEntry = { bytes, decoded: undefined };
+    const entry: StateEntry = { bytes, decoded: undefined, keyBytes: undefined };
     this.#batch.set(key, entry);
     this.#cache.set(key, entry);
   }
@@ -128,7 +131,7 @@ export class Generations {
 
   loadedRange(from: string, to: string, entries: Iterable<readonly [string, Buffer]>): void {
     const map = new Map<string, StateEntry>();
-    for (const [key, bytes] of entries) map.set(key, { bytes, decoded: undefined });
+    for (const [key, bytes] of entries) map.set(key, { bytes, decoded: undefined, keyBytes: undefined });
     this.#ranges.set(rangeId(from, to), { from, to, entries: map });
   }
 
@@ -171,15 +174,20 @@ export class Generations {
     this.#sealed = this.#open;
     this.#open = new Changes();
     this.#undo.length = 0;
-    return [...this.#sealed.entries].map(([key, entry]) => ({ key: fromMapKey(key), value: entry.bytes }));
+    const writes: { key: Buffer; value: Buffer | null }[] = [];
+    for (const [key, entry] of this.#sealed.entries)
+      writes.push({ key: entry.keyBytes ?? fromMapKey(key), value: entry.bytes });
+    return writes;
   }
 
   /** The sealed changes are on disk: they are committed values now. */
   stored(): void {
     if (this.#sealed === undefined) return;
     for (const [key, entry] of this.#sealed.entries) {
+      entry.keyBytes = undefined;
       this.#cache.set(key, entry);
-      this.#batch.set(key, entry);
+      // What the round at hand has loaded must not be older; what it has not, it will not read.
+      if (this.#batch.has(key)) this.#batch.set(key, entry);
       for (const range of this.#ranges.values()) {
         if (key >= range.from && key < range.to) range.entries.set(key, entry);
       }

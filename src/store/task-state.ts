@@ -22,11 +22,24 @@ export interface SealedStore {
 
 /** What has to be in memory before a round. Keys are the store's, without prefix; `to` is exclusive. */
 export type LoadRequest =
-  | { readonly store: string; readonly key: Buffer }
+  | {
+      readonly store: string;
+      readonly key: Buffer;
+      /** `mapKey(key)`, where the asker has it already. */
+      readonly mapped?: string;
+    }
   | { readonly store: string; readonly from: Buffer; readonly to: Buffer };
 
 function metaKey(name: string): Buffer {
   return Buffer.concat([Buffer.from([0]), Buffer.from(name)]);
+}
+
+/** The key of an entry in the backend. */
+function entryKey(prefix: Buffer, key: Buffer): Buffer {
+  const full = Buffer.allocUnsafe(prefix.length + key.length);
+  full.set(prefix);
+  full.set(key, prefix.length);
+  return full;
 }
 
 function storePrefix(store: string): Buffer {
@@ -54,8 +67,9 @@ export class TaskState {
 
   /** Brings keys and ranges into memory; two awaits at most unless a store write ends meanwhile. */
   async load(requests: readonly LoadRequest[]): Promise<void> {
-    const keys: { store: string; key: string; full: Buffer }[] = [];
-    const asked = new Set<string>();
+    const keys: Buffer[] = [];
+    const missing: { readonly generations: Generations; readonly key: string }[] = [];
+    const asked = new Map<Generations, Set<string>>();
     const ranges: Extract<LoadRequest, { from: Buffer }>[] = [];
     for (const request of requests) {
       const { prefix, generations } = must(
@@ -66,17 +80,19 @@ export class TaskState {
         if (!generations.hasRange(mapKey(request.from), mapKey(request.to))) ranges.push(request);
         continue;
       }
-      const key = mapKey(request.key);
-      const id = `${request.store}/${key}`;
-      if (asked.has(id) || generations.pin(key)) continue;
-      asked.add(id);
-      keys.push({ store: request.store, key, full: Buffer.concat([prefix, request.key]) });
+      const key = request.mapped ?? mapKey(request.key);
+      if (generations.pin(key)) continue;
+      const before = asked.get(generations);
+      if (before?.has(key) === true) continue;
+      if (before === undefined) asked.set(generations, new Set([key]));
+      else before.add(key);
+      keys.push(entryKey(prefix, request.key));
+      missing.push({ generations, key });
     }
     if (keys.length > 0) {
-      const values = await this.#backend.getMany(keys.map(({ full }) => full));
-      keys.forEach(({ store, key }, index) => {
-        this.generations(store).loaded(key, values[index] ?? null);
-      });
+      const values = await this.#backend.getMany(keys);
+      for (const [index, { generations, key }] of missing.entries())
+        generations.loaded(key, values[index] ?? null);
     }
     for (const range of ranges) await this.#loadRange(range);
   }
@@ -135,7 +151,7 @@ export class TaskState {
     const writes: Write[] = [];
     for (const { store, writes: changes } of sealed) {
       const { prefix } = must(this.#stores.get(store), `store ${store} is not part of this task`);
-      for (const { key, value } of changes) writes.push({ key: Buffer.concat([prefix, key]), value });
+      for (const { key, value } of changes) writes.push({ key: entryKey(prefix, key), value });
     }
     for (const [name, value] of meta) writes.push({ key: metaKey(name), value: Buffer.from(value) });
     await this.#backend.write(writes);
@@ -155,7 +171,7 @@ export class TaskState {
     meta: ReadonlyMap<string, string>,
   ): Promise<void> {
     const { prefix } = must(this.#stores.get(store), `store ${store} is not part of this task`);
-    const writes: Write[] = changes.map(({ key, value }) => ({ key: Buffer.concat([prefix, key]), value }));
+    const writes: Write[] = changes.map(({ key, value }) => ({ key: entryKey(prefix, key), value }));
     for (const [name, value] of meta) writes.push({ key: metaKey(name), value: Buffer.from(value) });
     await this.#backend.write(writes);
   }

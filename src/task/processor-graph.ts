@@ -5,7 +5,7 @@
 import { must } from '../base/assert.ts';
 import type { Clock } from '../base/clock-port.ts';
 import { StreamsError } from '../base/errors.ts';
-import type { ProcessorNode, SourceNode } from '../graph/node.ts';
+import type { ProcessorNode, SinkNode, SourceNode } from '../graph/node.ts';
 import type {
   Processor,
   ProcessorContext,
@@ -57,6 +57,7 @@ export class ProcessorGraph {
   readonly #stores = new Map<string, StateStore & TaskStore>();
   readonly #live = new Map<string, LiveNode>();
   readonly #punctuations = new Set<Punctuation>();
+  readonly #sinks = new Map<string, SinkNode>();
   /** Nodes whose reads can be loaded from the source record alone, by source. */
   readonly #reachable = new Map<string, { node: LiveNode; direct: boolean }[]>();
 
@@ -71,6 +72,7 @@ export class ProcessorGraph {
           : new TypedWindowStore<unknown, unknown>(spec, state, { next: () => this.#nextSequence() });
       this.#stores.set(spec.name, store);
     }
+    for (const node of plan.subtopology.sinks) this.#sinks.set(node.name, node);
     for (const node of plan.subtopology.processors) this.#live.set(node.name, this.#bringToLife(node));
     for (const source of plan.subtopology.sources)
       this.#reachable.set(source.name, this.#reachableFrom(source));
@@ -169,10 +171,9 @@ export class ProcessorGraph {
   #deliver(child: string, record: Record<unknown, unknown>, fromSource: boolean): void {
     const live = this.#live.get(child);
     if (live === undefined) {
-      const sink = must(
-        this.#options.plan.subtopology.sinks.find((node) => node.name === child),
-        `node ${child} is not part of this sub-topology`,
-      );
+      const sink = this.#sinks.get(child);
+      if (sink === undefined)
+        throw new StreamsError('INVARIANT_BROKEN', `node ${child} is not part of this sub-topology`);
       this.#options.collector.send(sink, record);
       return;
     }

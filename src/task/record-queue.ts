@@ -34,6 +34,8 @@ export class RecordQueue {
   #bytes = 0;
   #index = 0;
   #count = 0;
+  /** Of the head; read for every choice of a record, so it is not asked of the batch each time. */
+  #headMs = Number.POSITIVE_INFINITY;
 
   constructor(topic: string, partition: number, source: SourceNode) {
     this.topic = topic;
@@ -57,6 +59,7 @@ export class RecordQueue {
     this.#sizes.push(size);
     this.#bytes += size * batch.count;
     this.#count += batch.count;
+    if (this.#batches.length === 1) this.#lookAtHead();
   }
 
   head(): QueuedRecord | undefined {
@@ -66,8 +69,7 @@ export class RecordQueue {
 
   /** Milliseconds; +Infinity when nothing is queued. */
   headTimestamp(): number {
-    const batch = this.#batches[0];
-    return batch === undefined ? Number.POSITIVE_INFINITY : batch.timestamp(this.#index);
+    return this.#headMs;
   }
 
   headOffset(): number | undefined {
@@ -86,6 +88,7 @@ export class RecordQueue {
       this.#sizes.shift();
       this.#index = 0;
     }
+    this.#lookAtHead();
     return head;
   }
 
@@ -95,5 +98,10 @@ export class RecordQueue {
     this.#bytes = 0;
     this.#index = 0;
     this.#count = 0;
+    this.#lookAtHead();
+  }
+
+  #lookAtHead(): void {
+    this.#headMs = this.#batches[0]?.timestamp(this.#index) ?? Number.POSITIVE_INFINITY;
   }
 }

@@ -25,7 +25,7 @@ import { ProcessorGraph } from './processor-graph.ts';
 import { type QueuedRecord, RecordQueue } from './record-queue.ts';
 import { recordBytes, recordBytesMax } from './record-size.ts';
 import type { TaskPlan } from './task-plan.ts';
-import { inputClock, TimerIndex } from './timer-index.ts';
+import { inputClock, TimerIndex, writtenClock } from './timer-index.ts';
 import { StateMiss } from './typed-stores.ts';
 
 export interface TaskOptions {
@@ -44,7 +44,7 @@ export interface TaskOptions {
 export interface SealedTask {
   readonly outputs: readonly OutgoingRecord[];
   readonly changelog: readonly OutgoingRecord[];
-  /** The next offset to process, of every input. */
+  /** The next offset to process, of the inputs where it has moved; at least one. */
   readonly offsets: readonly PartitionOffset[];
 }
 
@@ -64,6 +64,8 @@ interface DecodedRecord {
 
 /** A slow read loads one thing and tries again; more tries than this is a processor that reads without end. */
 const slowReadsMax = 10_000;
+/** Unmoved offsets are committed again after so long: far below what any broker forgets them in. */
+const allOffsetsEveryMs = 600_000;
 
 export class StreamTask {
   readonly plan: TaskPlan;
@@ -79,6 +81,8 @@ export class StreamTask {
   #streamTimeMs = -1;
   #current: QueuedRecord | undefined;
   #commitRequested = false;
+  /** Monotonic; when the offsets of all inputs were last given to a commit. */
+  #allOffsetsMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: TaskOptions) {
     this.#options = options;
@@ -151,6 +155,7 @@ export class StreamTask {
     await this.#timers.load(this.state.scanCommitted(this.plan.taskStore, 1_000));
     this.#streamTimeMs = this.#timers.clock('stream') ?? -1;
     this.#committed.clear();
+    this.#allOffsetsMs = Number.NEGATIVE_INFINITY;
     for (const { topic, offset } of committed) this.#committed.set(topic, offset);
     for (const queue of this.#queues.values()) queue.clear();
     this.#graph.init();
@@ -198,7 +203,10 @@ export class StreamTask {
     for (const { source, record } of round)
       if (record !== undefined) this.#graph.collectReads(source, record, requests);
     await this.state.load(requests);
-    for (const decoded of round) await this.#processOne(decoded);
+    for (const decoded of round) {
+      const slow = this.#processOne(decoded);
+      if (slow !== undefined) await slow;
+    }
     this.state.endRound();
     return round.length;
   }
@@ -241,9 +249,14 @@ export class StreamTask {
   seal(position: (input: TopicPartition) => number): SealedTask {
     if (this.#timers.clock('stream') !== this.#streamTimeMs && this.#streamTimeMs >= 0)
       this.#timers.setClock('stream', this.#streamTimeMs);
-    const offsets = this.plan.inputs.map((input) => ({ ...input, offset: this.nextOffset(input, position) }));
+    const next = this.plan.inputs.map((input) => ({ ...input, offset: this.nextOffset(input, position) }));
     // Into the changelog too: the broker may forget the group's offsets, and a new disk knows none.
-    for (const { topic, offset } of offsets) this.#timers.setClock(inputClock(topic), offset);
+    for (const { topic, offset } of next) this.#timers.setClock(inputClock(topic), offset);
+    const offsets = this.#offsetsToCommit(next);
+    for (const { spec } of this.plan.stores) {
+      if (spec.name !== this.plan.taskStore && this.state.generations(spec.name).openCount > 0)
+        this.#timers.setClock(writtenClock(spec.name), 1);
+    }
     const outputs = this.#collector.seal();
     const changelogOf = new Map(this.plan.stores.map(({ spec, changelog }) => [spec.name, changelog]));
     const changelog: OutgoingRecord[] = [];
@@ -257,6 +270,20 @@ export class StreamTask {
     }
     this.#timers.sealed();
     return { outputs, changelog, offsets };
+  }
+
+  /**
+   * Those that have moved, and one in any case, because it is what fences a zombie. The Kafka client never frees
+   * what it is given here, so an input that stands still is named only now and then, before the broker forgets it.
+   */
+  #offsetsToCommit(next: readonly PartitionOffset[]): readonly PartitionOffset[] {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs - this.#allOffsetsMs >= allOffsetsEveryMs) {
+      this.#allOffsetsMs = nowMs;
+      return next;
+    }
+    const moved = next.filter(({ topic, offset }) => this.#committed.get(topic) !== offset);
+    return moved.length > 0 ? moved : next.slice(0, 1);
   }
 
   /** Step 4, after the transaction has committed. `changelogPositions`: proven lower bounds, if any are new. */
@@ -288,9 +315,13 @@ export class StreamTask {
     const round: DecodedRecord[] = [];
     while (round.length < recordsMax) {
       let chosen: RecordQueue | undefined;
+      let earliestMs = Number.POSITIVE_INFINITY;
       for (const queue of this.#queues.values()) {
-        if (queue.count > 0 && (chosen === undefined || queue.headTimestamp() < chosen.headTimestamp()))
-          chosen = queue;
+        if (queue.count === 0) continue;
+        const headMs = queue.headTimestamp();
+        if (chosen !== undefined && headMs >= earliestMs) continue;
+        chosen = queue;
+        earliestMs = headMs;
       }
       const queued = chosen?.shift();
       if (chosen === undefined || queued === undefined) break;
@@ -333,43 +364,65 @@ export class StreamTask {
     return { topic: batch.topic, partition: batch.partition, offset: batch.offset(index), taskId: this.id };
   }
 
-  async #processOne(decoded: DecodedRecord): Promise<void> {
+  /** A promise only where a read was slow: one for every record would cost as much as processing it. */
+  #processOne(decoded: DecodedRecord): Promise<void> | undefined {
     const { queued, source, record, error } = decoded;
     this.counters.processed++;
     if (record === undefined) {
       this.#park(queued, 'deserialization', must(error, 'a record is decoded or has an error'));
-      return;
+      return undefined;
     }
     if (record.timestamp < 0) {
       this.counters.dropped++;
-      return;
+      return undefined;
     }
     if (record.timestamp <= this.#options.clock.nowMs() + this.#options.timestampAheadMsMax) {
       this.#streamTimeMs = Math.max(this.#streamTimeMs, record.timestamp);
     }
     this.#current = queued;
-    const failure = await this.#atomically(() => this.#graph.process(source, record));
+    const work = (): void => this.#graph.process(source, record);
+    const failure = this.#attempt(work);
+    if (failure instanceof StateMiss)
+      return this.#again(work, failure).then((later) => this.#processed(queued, later));
+    this.#processed(queued, failure);
+    return undefined;
+  }
+
+  #processed(queued: QueuedRecord, failure: StreamsError | undefined): void {
     this.#current = undefined;
     if (failure !== undefined) this.#park(queued, 'processing', failure);
   }
 
   /** Runs `work` under a savepoint; slow reads are loaded and the work done again. The error, or undefined. */
   async #atomically(work: () => void): Promise<StreamsError | undefined> {
+    const failure = this.#attempt(work);
+    return failure instanceof StateMiss ? this.#again(work, failure) : failure;
+  }
+
+  /** Runs `work` once under a savepoint; what it threw, after everything it did was rolled back. */
+  #attempt(work: () => void): StreamsError | StateMiss | undefined {
     const state = this.state.savepoint();
     const outputs = this.#collector.savepoint();
     const timers = this.#timers.savepoint();
-    for (let attempt = 0; attempt < slowReadsMax; attempt++) {
-      try {
-        work();
-        return undefined;
-      } catch (error) {
-        this.state.rollback(state);
-        this.#collector.rollback(outputs);
-        this.#timers.rollback(timers);
-        if (!(error instanceof StateMiss)) return asStreamsError(error, 'PROCESSING_FAILED');
-        this.state.slowReads++;
-        await this.state.load([error.request]);
-      }
+    try {
+      work();
+      return undefined;
+    } catch (error) {
+      this.state.rollback(state);
+      this.#collector.rollback(outputs);
+      this.#timers.rollback(timers);
+      return error instanceof StateMiss ? error : asStreamsError(error, 'PROCESSING_FAILED');
+    }
+  }
+
+  async #again(work: () => void, first: StateMiss): Promise<StreamsError | undefined> {
+    let miss = first;
+    for (let attempt = 1; attempt < slowReadsMax; attempt++) {
+      this.state.slowReads++;
+      await this.state.load([miss.request]);
+      const failure = this.#attempt(work);
+      if (!(failure instanceof StateMiss)) return failure;
+      miss = failure;
     }
     throw new StreamsError('INVARIANT_BROKEN', 'one record read more state than a task may', {
       context: { taskId: this.id },

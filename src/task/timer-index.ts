@@ -21,6 +21,11 @@ export function inputClock(topic: string): string {
   return `input/${topic}`;
 }
 
+/** Set once a store has been written: its changelog can never be empty again. */
+export function writtenClock(store: string): string {
+  return `written/${store}`;
+}
+
 /** A clock's key in the task's store. */
 export function clockKey(name: string): Buffer {
   return Buffer.concat([Buffer.from('c'), Buffer.from(name)]);
@@ -63,6 +68,11 @@ function decodeTimer(bytes: Buffer): StoredTimer {
     name: bytes.toString('utf8', nameAt + 2, nameAt + 2 + nameLength),
     key: Buffer.from(bytes.subarray(nameAt + 2 + nameLength)),
   };
+}
+
+/** Of a key in the task's store: what stays when its timer is moved; undefined for a clock. */
+export function timerOfKey(key: Buffer): string | undefined {
+  return key[0] === 0x74 ? mapKey(key.subarray(10)) : undefined;
 }
 
 function identity(timer: { node: string; name: string; key: Buffer }): string {

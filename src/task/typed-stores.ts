@@ -41,11 +41,19 @@ function keyBytes<K>(serde: Serde<K>, key: K, store: string): Buffer {
   return bytes;
 }
 
+interface KnownKey {
+  readonly key: unknown;
+  readonly bytes: Buffer;
+  /** `mapKey(bytes)`. */
+  readonly mapped: string;
+}
+
 export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore {
   readonly name: string;
   readonly #keys: Serde<K>;
   readonly #values: Serde<V>;
   readonly #generations: Generations;
+  #last: KnownKey | undefined;
 
   constructor(spec: StoreSpec, state: TaskState) {
     this.name = spec.name;
@@ -55,17 +63,17 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
   }
 
   get(key: K): V | undefined {
-    const bytes = keyBytes(this.#keys, key, this.name);
-    const entry = this.#generations.read(mapKey(bytes));
+    const { bytes, mapped } = this.#known(key);
+    const entry = this.#generations.read(mapped);
     if (entry === undefined) throw new StateMiss({ store: this.name, key: bytes });
     return this.#decode(entry);
   }
 
   put(key: K, value: V): void {
-    const bytes = keyBytes(this.#keys, key, this.name);
+    const { bytes, mapped } = this.#known(key);
     const valueBytes = this.#values.serialize(value, this.name);
     requireRecordFits({ store: this.name }, bytes, valueBytes);
-    this.#generations.write(mapKey(bytes), valueBytes, value);
+    this.#generations.write(mapped, valueBytes, value, bytes);
   }
 
   putIfAbsent(key: K, value: V): V | undefined {
@@ -76,7 +84,8 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
 
   delete(key: K): V | undefined {
     const earlier = this.get(key);
-    this.#generations.write(mapKey(keyBytes(this.#keys, key, this.name)), null, undefined);
+    const { bytes, mapped } = this.#known(key);
+    this.#generations.write(mapped, null, undefined, bytes);
     return earlier;
   }
 
@@ -96,9 +105,20 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
   }
 
   requestsForKey(key: unknown): LoadRequest[] {
-    return key === null || key === undefined
-      ? []
-      : [{ store: this.name, key: keyBytes(this.#keys, key as K, this.name) }];
+    if (key === null || key === undefined) return [];
+    const { bytes, mapped } = this.#known(key as K);
+    return [{ store: this.name, key: bytes, mapped }];
+  }
+
+  /** A key's bytes; kept for the last key, because a read and a write of one key follow each other. */
+  #known(key: K): KnownKey {
+    const last = this.#last;
+    if (last !== undefined && last.key === key) return last;
+    const bytes = keyBytes(this.#keys, key, this.name);
+    const known = { key, bytes, mapped: mapKey(bytes) };
+    // Anything but text could be changed by its owner and still be the same.
+    if (typeof key === 'string') this.#last = known;
+    return known;
   }
 
   /** `to` is inclusive for users and exclusive below. */

@@ -8,6 +8,7 @@ import { asStreamsError } from '../base/errors.ts';
 import type { GroupEvent, GroupMember } from '../broker/broker-port.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
 import type { RunningTasks } from './running-tasks.ts';
+import type { StandbyTasks } from './standby-tasks.ts';
 import type { TaskCommits } from './task-commits.ts';
 import type { TaskLifecycles } from './task-lifecycle.ts';
 import type { TaskRestores } from './task-restores.ts';
@@ -27,6 +28,7 @@ export interface OwnershipParts {
   readonly running: RunningTasks;
   readonly restores: TaskRestores;
   readonly commits: TaskCommits;
+  readonly standbys: StandbyTasks | undefined;
 }
 
 export class Ownership {
@@ -76,21 +78,28 @@ export class Ownership {
 
   async #on(event: GroupEvent): Promise<void> {
     const { plan, log } = this.#options;
-    const { lifecycle, lifecycles, restores, commits } = this.#parts;
+    const { lifecycle, restores, commits } = this.#parts;
     const plans = event.partitions.map((token) => must(plan.tasks[token], `token ${token} names no task`));
     log.info(`tasks ${event.type}`, { tasks: plans.map(({ taskId }) => taskId).join(' ') || 'none' });
     this.counters[event.type] += plans.length;
     lifecycle.move(event.type === 'assigned' ? 'assigned' : 'revoked');
     if (event.type === 'assigned') {
-      // What the group repeats after a session that died is no reason to open a task twice.
-      const fresh = plans.filter(({ taskId }) => lifecycles.stateOf(taskId) === 'CLOSED');
-      for (const { taskId } of fresh) lifecycles.create(taskId);
-      restores.add(fresh);
+      restores.add(plans.filter(({ taskId }) => this.#take(taskId)));
       return;
     }
     if (event.type === 'revoked') await this.#suspend(plans);
     else await commits.inFlight;
     for (const { taskId } of plans) await this.close(taskId);
+  }
+
+  /** False for a task that is ours already: what a group repeats is no reason to open a task twice. */
+  #take(taskId: string): boolean {
+    const { lifecycles } = this.#parts;
+    const state = lifecycles.stateOf(taskId);
+    if (state === 'STANDBY') lifecycles.move(taskId, 'recycle');
+    else if (state === 'CLOSED') lifecycles.create(taskId);
+    else return false;
+    return true;
   }
 
   async #suspend(plans: readonly TaskPlan[]): Promise<void> {
@@ -103,10 +112,13 @@ export class Ownership {
 
   /** Closes a task, whatever it is at, without committing; its state stays on disk. */
   async close(taskId: string): Promise<void> {
-    const { lifecycles, running, restores } = this.#parts;
-    if (lifecycles.stateOf(taskId) === 'CLOSED') return;
+    const { lifecycles, running, restores, standbys } = this.#parts;
+    const state = lifecycles.stateOf(taskId);
+    if (state === 'CLOSED' || state === 'STANDBY') return;
     await restores.abandon(taskId);
     await running.drop(taskId);
+    // One that was a standby, and whose restore had not begun.
+    await standbys?.release(taskId);
     lifecycles.move(taskId, 'close');
   }
 

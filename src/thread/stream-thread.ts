@@ -4,6 +4,7 @@
  *
  *   ownership.ts       which tasks are ours        running-tasks.ts  those that take records
  *   task-restores.ts   those on their way there    task-commits.ts   when their work is committed
+ *   standby-tasks.ts   those that others own and this instance follows
  *
  * Nobody calls up into the loop: it drains what others report (group events, ended restores, the settled
  * commit) at its own pace. States: task-lifecycle.ts, thread-lifecycle.ts, docs/spec/task-states.md.
@@ -16,6 +17,7 @@ import type { StreamTask } from '../task/stream-task.ts';
 import { Ownership, type OwnershipCounters } from './ownership.ts';
 import { damagedTask, endsTheInstance } from './reactions.ts';
 import { RunningTasks } from './running-tasks.ts';
+import { type StandbyStatus, StandbyTasks } from './standby-tasks.ts';
 import { TaskCommits } from './task-commits.ts';
 import { type TaskLifecycleState, TaskLifecycles } from './task-lifecycle.ts';
 import { TaskRestores } from './task-restores.ts';
@@ -34,6 +36,7 @@ export class StreamThread {
   readonly #restores: TaskRestores;
   readonly #commits: TaskCommits;
   readonly #ownership: Ownership;
+  readonly #standbys: StandbyTasks | undefined;
 
   constructor(options: ThreadOptions) {
     this.#options = options;
@@ -48,7 +51,15 @@ export class StreamThread {
       onCommitted: options.onCommitted,
     });
     this.#running = new RunningTasks(options, this.#stop.signal);
-    this.#restores = new TaskRestores(options, this.#running, this.#lifecycles);
+    this.#standbys =
+      settings.standby === undefined
+        ? undefined
+        : new StandbyTasks(options, settings.standby, this.#lifecycles);
+    this.#restores = new TaskRestores(options, {
+      running: this.#running,
+      lifecycles: this.#lifecycles,
+      standbys: this.#standbys,
+    });
     this.#commits = new TaskCommits(options, {
       cycle: this.commitCycle,
       running: this.#running,
@@ -60,6 +71,7 @@ export class StreamThread {
       running: this.#running,
       restores: this.#restores,
       commits: this.#commits,
+      standbys: this.#standbys,
     });
   }
 
@@ -85,6 +97,10 @@ export class StreamThread {
 
   restoring(): readonly RestoreStatus[] {
     return this.#restores.status();
+  }
+
+  standbys(): readonly StandbyStatus[] {
+    return this.#standbys?.status() ?? [];
   }
 
   /** Records that restores have written to stores so far. */
@@ -136,6 +152,7 @@ export class StreamThread {
     await this.commitCycle.open();
     await this.#running.open();
     await this.#ownership.open();
+    this.#standbys?.start();
   }
 
   async #openPatiently(): Promise<void> {
@@ -153,6 +170,8 @@ export class StreamThread {
 
   /** One turn. Errors: those that end the instance (`endsTheInstance`); the rest is dealt with here. */
   async step(): Promise<void> {
+    const broken = this.#standbys?.takeFailure();
+    if (broken !== undefined) throw broken;
     await this.#ownership.follow();
     try {
       await this.#turn();
@@ -244,6 +263,7 @@ export class StreamThread {
         log.warn(`closing ${what} failed`, {}, error);
       }
     };
+    await quietly('the standbys', () => this.#standbys?.close());
     await quietly('the commit', () => this.#commits.inFlight);
     for (const taskId of [...this.#lifecycles.states().keys()]) {
       await quietly(`task ${taskId}`, () => this.#ownership.close(taskId));

@@ -102,12 +102,16 @@ export class TaskCommits {
     await this.#inFlight;
   }
 
-  /** The last commit, of every task and with the positions read anew, so that the next start replays nothing. */
+  /**
+   * The last commit, of every task. A position covers what was stored before its commit: a second, empty one
+   * proves the last, and the next start replays nothing.
+   */
   async commitFinally(): Promise<void> {
     await this.#inFlight;
     const tasks = this.#running.tasks();
-    if (this.#error === undefined && tasks.length > 0) {
-      this.#cycle.refreshPositions();
+    for (const proving of [false, true]) {
+      if (this.#error !== undefined || tasks.length === 0) break;
+      if (proving) this.#cycle.refreshPositions();
       this.#start(tasks);
       await this.#inFlight;
     }

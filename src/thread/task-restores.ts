@@ -12,6 +12,7 @@ import { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
 import { damagedTask, endsTheInstance } from './reactions.ts';
 import type { RunningTasks } from './running-tasks.ts';
+import type { StandbyTasks } from './standby-tasks.ts';
 import type { TaskLifecycles } from './task-lifecycle.ts';
 import { retryMs, type ThreadOptions } from './thread-options.ts';
 
@@ -29,6 +30,7 @@ export class TaskRestores {
   readonly #options: ThreadOptions;
   readonly #running: RunningTasks;
   readonly #lifecycles: TaskLifecycles;
+  readonly #standbys: StandbyTasks | undefined;
   readonly #waiting: TaskPlan[] = [];
   readonly #restoring = new Map<string, Restoring>();
   readonly #ended: (() => Promise<void>)[] = [];
@@ -39,10 +41,18 @@ export class TaskRestores {
   /** Monotonic; the pause after a failure, during which the loop goes on and the membership lives. */
   #notBeforeMs = 0;
 
-  constructor(options: ThreadOptions, running: RunningTasks, lifecycles: TaskLifecycles) {
+  constructor(
+    options: ThreadOptions,
+    parts: {
+      readonly running: RunningTasks;
+      readonly lifecycles: TaskLifecycles;
+      readonly standbys: StandbyTasks | undefined;
+    },
+  ) {
     this.#options = options;
-    this.#running = running;
-    this.#lifecycles = lifecycles;
+    this.#running = parts.running;
+    this.#lifecycles = parts.lifecycles;
+    this.#standbys = parts.standbys;
   }
 
   /** No task waits for its restore or is in one. */
@@ -158,12 +168,17 @@ export class TaskRestores {
   /** Restores and returns what makes the task run; called by the loop, when nothing else is under way. */
   async #restore(plan: TaskPlan, restoring: Restoring): Promise<() => Promise<void>> {
     const { broker, log, clock, destroyTaskBackend } = this.#options;
+    let handedOver = await this.#standbys?.handOver(plan.taskId);
+    const recycled = handedOver !== undefined;
     for (;;) {
       if (this.#damaged.delete(plan.taskId)) {
         log.warn('local state is rebuilt from the changelog', { taskId: plan.taskId, reason: 'damaged' });
+        await handedOver?.close();
+        handedOver = undefined;
         await destroyTaskBackend(plan.taskId);
       }
-      const state = await this.#openState(plan);
+      const state: TaskState = handedOver ?? (await this.#openState(plan));
+      handedOver = undefined;
       try {
         const result = await restoreTask({
           broker,
@@ -191,7 +206,7 @@ export class TaskRestores {
           if (restoring.abandoned) return await state.close();
           await this.#running.begin(plan, state, result.committed);
           this.#lifecycles.move(plan.taskId, 'restored');
-          log.info('task runs', { taskId: plan.taskId, ...summary });
+          log.info('task runs', { taskId: plan.taskId, ...summary, recycled });
         };
       } catch (error) {
         await state.close();

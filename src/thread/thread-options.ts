@@ -26,6 +26,20 @@ export interface ThreadSettings {
   readonly recommitMs: number;
   /** What closing may take when the loop has failed. */
   readonly shutdownMsMax: number;
+  /** Undefined: there are no standbys, and nothing is done or made for them. */
+  readonly standby: StandbySettings | undefined;
+}
+
+/** This instance's place among the others, and how many standbys a task shall have. */
+export interface StandbySettings {
+  readonly numStandbys: number;
+  /** Unique among the instances, stable over restarts. */
+  readonly name: string;
+  readonly host: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly spreadTags: readonly string[];
+  /** An instance that has said nothing for three of these counts as gone. */
+  readonly heartbeatMs: number;
 }
 
 export interface ThreadOptions {

@@ -42,7 +42,8 @@ export class WallClockGate {
     );
     if (!read) return;
     this.#fetch = undefined;
-    await task.fireWallTimers(atMs);
+    // A clock that was set back meanwhile decides: a timer that starts itself anew would else be due again at once.
+    await task.fireWallTimers(Math.min(atMs, this.#clock.nowMs()));
   }
 
   #fetchEnds(task: StreamTask): void {

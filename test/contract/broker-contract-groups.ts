@@ -145,6 +145,48 @@ export function groupContract(bench: () => BrokerBench, supports: BrokerSupports
       await producer.close();
     });
 
+    it('takes offsets of other topics without a transaction, and answers with them', async () => {
+      const data = await bench().topic('data', 2);
+      const member = await join();
+      await members.settle(partitions);
+      await member.commitOffsets([
+        { topic: data, partition: 0, offset: 3 },
+        { topic: data, partition: 1, offset: 5 },
+      ]);
+      assert.deepEqual(await bench().committed(groupId, data, [0, 1]), [3, 5]);
+      await member.commitOffsets([{ topic: data, partition: 1, offset: 6 }]);
+      await member.commitOffsets([]);
+      assert.deepEqual(await bench().committed(groupId, data, [0, 1]), [3, 6]);
+    });
+
+    it('takes offsets without a transaction between a revocation and its acknowledgement', async () => {
+      const data = await bench().topic('data');
+      const old = await join();
+      await members.settle(partitions);
+      members.silence(old);
+      await join();
+      const revoked = await bench().eventually('the revocation', async () => {
+        await members.turn();
+        return (await old.poll(0)).find((event) => event.type === 'revoked');
+      });
+      await old.commitOffsets([{ topic: data, partition: 0, offset: 4 }]);
+      await old.acknowledge(revoked);
+      assert.deepEqual(await bench().committed(groupId, data), [4]);
+      await old.close();
+    });
+
+    it('refuses offsets without a transaction of a member that has left', async () => {
+      const data = await bench().topic('data');
+      const gone = await join();
+      await members.settle(partitions);
+      await members.leave(gone);
+      await assert.rejects(
+        gone.commitOffsets([{ topic: data, partition: 0, offset: 1 }]),
+        failsWith('MEMBER_FENCED'),
+      );
+      assert.deepEqual(await bench().committed(groupId, data), [undefined]);
+    });
+
     it('waits up to waitMs for something to happen, and wakes when it does', async () => {
       const member = await join();
       const event = await bench().eventually('the assignment', async () => {
@@ -185,6 +227,10 @@ export function groupContract(bench: () => BrokerBench, supports: BrokerSupports
           producer.sendOffsets([{ topic: data, partition: 0, offset: 1 }], older),
           failsWith('MEMBER_FENCED'),
         );
+        await assert.rejects(
+          older.commitOffsets([{ topic: data, partition: 0, offset: 1 }]),
+          failsWith('MEMBER_FENCED'),
+        );
         await producer.abort();
         const lost = await bench().eventually('the loss', async () => (await older.poll(0))[0]);
         assert.equal(lost.type, 'lost');
@@ -218,6 +264,10 @@ export function groupContract(bench: () => BrokerBench, supports: BrokerSupports
         await producer.send([record(data, 'zombie')]);
         await assert.rejects(
           producer.sendOffsets([{ topic: data, partition: 0, offset: 1 }], silent),
+          failsWith('MEMBER_FENCED'),
+        );
+        await assert.rejects(
+          silent.commitOffsets([{ topic: data, partition: 0, offset: 1 }]),
           failsWith('MEMBER_FENCED'),
         );
         await producer.abort();

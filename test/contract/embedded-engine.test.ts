@@ -5,10 +5,13 @@ import { engineContract } from './engine-contract.ts';
 
 let names = 0;
 
-engineContract({
-  name: 'the embedded broker',
-  open: () => openEmbeddedBroker({ backend: undefined, clock: wallClock }),
-  uniqueName: (prefix) => `${prefix}-${++names}`,
-  deadlineMs: 20_000,
-  commitIntervalMs: 5,
-});
+for (const processingGuarantee of ['exactly_once_v2', 'at_least_once'] as const) {
+  engineContract({
+    name: 'the embedded broker',
+    open: () => openEmbeddedBroker({ backend: undefined, clock: wallClock }),
+    uniqueName: (prefix) => `${prefix}-${++names}`,
+    deadlineMs: 20_000,
+    processingGuarantee,
+    commitIntervalMs: 5,
+  });
+}

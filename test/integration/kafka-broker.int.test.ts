@@ -199,7 +199,7 @@ describe('a Kafka group member', function () {
     );
   };
 
-  it('waits, live and without partitions, while the group still knows its name', async () => {
+  it('O10 waits, live and without partitions, while the group still knows its name', async () => {
     const tokens = uniqueName('tokens');
     await broker.admin.createTopics([{ name: tokens, partitions: 3 }]);
     const options = {

@@ -1,9 +1,10 @@
 /**
- * A broker whose transactions fail when told to: before the commit reached it, or after it was carried out
- * but with the answer lost. What a test wants to fail is decided by `plan`, asked once per call.
+ * Brokers that fail when told to. `faultyBroker`: transactions, before the commit reached the broker, or after
+ * it was carried out but with the answer lost. `faultyWithoutTransactions`: what at least once calls, before or
+ * after it was carried out. What a test wants to fail is decided by `plan`.
  */
 import { StreamsError } from '../../src/base/errors.ts';
-import type { Broker, Producer } from '../../src/broker/broker-port.ts';
+import type { Broker, GroupMember, Producer } from '../../src/broker/broker-port.ts';
 
 export type CommitFault = 'none' | 'abort before' | 'answer lost' | 'request lost' | 'offsets refused';
 
@@ -50,6 +51,60 @@ export function faultyBroker(broker: Broker, plan: () => CommitFault): Broker {
         await broker.openProducer(options),
         options.transactionalId === undefined ? () => 'none' : plan,
       ),
+    close: () => broker.close(),
+  };
+}
+
+/** Where at least once can fail: before a call reaches the broker, or (the last two) with its answer lost. */
+export const plainPoints = ['send', 'flush', 'commitOffsets', 'flushed', 'offsetsCommitted'] as const;
+export type PlainPoint = (typeof plainPoints)[number];
+
+/** Arguments: `plan` is asked at every point and returns the error to fail with. */
+export function faultyWithoutTransactions(
+  broker: Broker,
+  plan: (point: PlainPoint) => StreamsError | undefined,
+): Broker {
+  const at = (point: PlainPoint): void => {
+    const error = plan(point);
+    if (error !== undefined) throw error;
+  };
+  const faultyMember = (member: GroupMember): GroupMember => ({
+    groupId: member.groupId,
+    poll: (waitMs) => member.poll(waitMs),
+    acknowledge: (event) => member.acknowledge(event),
+    commitOffsets: async (offsets) => {
+      at('commitOffsets');
+      await member.commitOffsets(offsets);
+      at('offsetsCommitted');
+    },
+    close: () => member.close(),
+  });
+  return {
+    kind: broker.kind,
+    admin: broker.admin,
+    openConsumer: (options) => broker.openConsumer(options),
+    joinGroup: async (options) => faultyMember(await broker.joinGroup(options)),
+    openProducer: async (options) => {
+      const producer = await broker.openProducer(options);
+      return {
+        init: () => producer.init(),
+        begin: () => producer.begin(),
+        send: async (records) => {
+          at('send');
+          await producer.send(records);
+        },
+        flush: async () => {
+          at('flush');
+          await producer.flush();
+          at('flushed');
+        },
+        sendOffsets: (offsets, member) => producer.sendOffsets(offsets, member),
+        commit: () => producer.commit(),
+        abort: () => producer.abort(),
+        mayHaveRetried: () => producer.mayHaveRetried(),
+        close: () => producer.close(),
+      };
+    },
     close: () => broker.close(),
   };
 }

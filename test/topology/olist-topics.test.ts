@@ -1,6 +1,7 @@
 /** The topics of a replay: what it creates, and that `--reset` knows all of them, the engine's own included. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
+import { instancesTopic } from '../../src/assign/instance-entry.ts';
 import { silentTelemetry } from '../../src/base/telemetry-port.ts';
 import { wallClock } from '../../src/base/wall-clock.ts';
 import { openEmbeddedBroker } from '../../src/broker/embedded-broker.ts';
@@ -80,7 +81,7 @@ describe('the topics of a replay', () => {
         participantsIdOf(applicationId),
         external,
       ),
-    ].flatMap((plan) => plan.internalTopics.map(({ name }) => name));
+    ].flatMap((plan) => [...plan.internalTopics.map(({ name }) => name), instancesTopic(plan.applicationId)]);
     assert.deepEqual([...new Set(shop.internalTopics)].sort(), [...new Set(made)].sort());
     await broker.close();
     await registry.close();

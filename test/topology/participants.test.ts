@@ -7,6 +7,7 @@ import { reactToPayment } from '../../topology/participants/payment.ts';
 import {
   demoDelays,
   emptyParticipant,
+  isCalledOff,
   noDelays,
   type ParticipantOptions,
   type Reaction,
@@ -78,6 +79,16 @@ describe('the payment provider', () => {
     assert.deepEqual([reaction.calledOff, reaction.undone], ['p1', 'p1']);
     const state = { ...emptyParticipant, undone: ['p1'] };
     assert.deepEqual(types(reactToPayment(pay('AuthorizePayment'), state, options, 0)), ['PaymentDeclined']);
+  });
+
+  it('says what it has captured although the rest is voided', () => {
+    const goneWith = (type: PaymentCommand['type']) =>
+      reactToPayment(pay(type), emptyParticipant, options, 0).planned.every((answer) =>
+        isCalledOff(answer, 'p1'),
+      );
+    assert.equal(goneWith('AuthorizePayment'), true);
+    for (const type of ['CapturePayment', 'RefundPayment', 'VoidAuthorization'] as const)
+      assert.equal(goneWith(type), false, type);
   });
 
   it('repeats its last word to a query, and has none for a payment it does not know', () => {

@@ -1,6 +1,6 @@
 /** `millrace run` and `millrace participants`: production on Kafka, everything from the environment. */
 import type { Command } from 'commander';
-import { type LogLevel, StreamsError, type StreamsSettings } from '#streams';
+import { type LogLevel, type ProcessingGuarantee, StreamsError, type StreamsSettings } from '#streams';
 import { type FaultSwitches, noFaults } from '../participants/faults.ts';
 import { demoDelays, type ParticipantOptions } from '../participants/plan.ts';
 import { ensureTopics, ShopRuntime } from '../shop-runtime.ts';
@@ -143,9 +143,14 @@ function streamsSettings(settings: Settings): StreamsSettings {
     applicationId,
     ...(instanceId === '' ? {} : { instanceId }),
     ...(transactionalId === '' ? {} : { transactionalId }),
+    processingGuarantee: settings.processingGuarantee as ProcessingGuarantee,
     commitIntervalMs: settings.commitIntervalMs,
     transactionTimeoutMs: settings.transactionTimeoutMs,
     sessionTimeoutMs: settings.sessionTimeoutMs,
+    numStandbyReplicas: settings.numStandbyReplicas,
+    ...(settings.machine === '' ? {} : { host: settings.machine }),
+    ...(settings.zone === '' ? {} : { clientTags: { zone: settings.zone } }),
+    rackAwareAssignmentTags: ['zone'],
     cacheEntriesMax: settings.cacheEntriesMax,
     timestampAheadMsMax: settings.timestampAheadMsMax,
   };

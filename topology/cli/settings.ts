@@ -89,6 +89,15 @@ export const settingRows = {
     unit: 'name',
     meaning: 'Unique per instance, stable over restarts. Empty: application id and instance id.',
   },
+  processingGuarantee: {
+    name: 'MILLRACE_PROCESSING_GUARANTEE',
+    kind: 'choice',
+    fallback: 'exactly_once_v2',
+    unit: 'name',
+    choices: ['exactly_once_v2', 'at_least_once'],
+    meaning:
+      'The same for all instances. At least once: no transactions; a crash may repeat events and commands.',
+  },
   stateDir: {
     name: 'MILLRACE_STATE_DIR',
     kind: 'text',
@@ -130,6 +139,29 @@ export const settingRows = {
     min: 1_000,
     max: 900_000,
     meaning: 'Silence after which an instance counts as dead (classic group protocol; else the broker says).',
+  },
+  numStandbyReplicas: {
+    name: 'MILLRACE_NUM_STANDBY_REPLICAS',
+    kind: 'integer',
+    fallback: '0',
+    unit: 'replicas',
+    min: 0,
+    max: 10,
+    meaning: 'Copies of each task kept up to date on other instances; the same for all instances.',
+  },
+  machine: {
+    name: 'MILLRACE_HOST',
+    kind: 'text',
+    fallback: '',
+    unit: 'name',
+    meaning: 'The machine, as a name: no copy is kept on the machine of the owner. Empty: one of its own.',
+  },
+  zone: {
+    name: 'MILLRACE_ZONE',
+    kind: 'text',
+    fallback: '',
+    unit: 'name',
+    meaning: "Where the machine is: copies are kept in other zones than the owner's, if there are any.",
   },
   cacheEntriesMax: {
     name: 'MILLRACE_CACHE_ENTRIES_MAX',

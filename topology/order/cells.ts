@@ -45,6 +45,7 @@ import {
 import {
   accepted,
   dispatched,
+  dispatchedAfterCancel,
   lateParcelTimer,
   releaseOrder,
   returnWindowTimer,
@@ -111,6 +112,7 @@ export const stillUnpaid = cell(['12b'], [], earlyShipmentTimer);
 export const release = cell(['23'], ['FULFILLING'], releaseOrder);
 export const accept = cell(['28', 'stale', 'default'], [], accepted);
 export const dispatch = cell(['30', 'stale', 'default'], ['SHIPPED'], dispatched);
+export const dispatchLate = cell(['33', 'stale', 'default'], ['SHIPPED', 'DELIVERED'], dispatchedAfterCancel);
 export const dispatchAgain = cell(['stale', 'default'], [], dispatched);
 export const track = cell(['35', '36', '37', '38', 'default'], ['SHIPPED', 'DELIVERED'], tracked);
 export const trackShipped = cell(['35', '36', '37', 'default'], ['DELIVERED'], tracked);

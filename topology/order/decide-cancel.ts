@@ -190,10 +190,15 @@ export function shipmentCancelled(work: Work, event: ShipmentCancelled): Row {
   return '51';
 }
 
+/** A parcel that was called back has not been heard of: it may leave all the same (row 33). */
+export function awaitsParcels(work: Work): boolean {
+  return work.state.awaiting.some((key) => key.startsWith('cancel:'));
+}
+
 /** Row 51 and the rule `end`: every compensation is answered; what has left goes on, the rest is cancelled. */
 export function finishCancelling(work: Work): void {
   if (work.state.phase !== 'CANCELLING') return;
-  if (work.state.awaiting.some((key) => key.startsWith('cancel:'))) return;
+  if (awaitsParcels(work)) return;
   settlePayments(work, work.state.reasonCode ?? 'cancelled');
   if (work.state.awaiting.length > 0) return;
   for (const line of work.state.lines) {
@@ -201,7 +206,9 @@ export function finishCancelling(work: Work): void {
     if (rest > 0) work.setLine(line.lineId, { cancelled: line.cancelled + rest });
   }
   const { lines, outcome, reasonCode } = work.state;
-  notify(work, 'order_cancelled', '', { reason: reasonCode ?? '' });
+  // Row 33: where every parcel had left, nothing was cancelled, and nobody is told that it was.
+  const goesOn = lines.length > 0 && lines.every((line) => line.cancelled === 0);
+  if (!goesOn) notify(work, 'order_cancelled', '', { reason: reasonCode ?? '' });
   if (lines.every((line) => line.shipped === 0)) work.enter(outcome ?? 'CANCELLED');
   else if (lines.some((line) => line.shipped > line.delivered + line.lost)) work.enter('SHIPPED');
   else {

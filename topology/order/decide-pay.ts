@@ -10,7 +10,7 @@ import type {
   PaymentVoided,
   RefundSettled,
 } from '../schema-types.ts';
-import { finishCancelling, settlePayments, startCancelling } from './decide-cancel.ts';
+import { awaitsParcels, finishCancelling, settlePayments, startCancelling } from './decide-cancel.ts';
 import { alarmed, ignored } from './decide-default.ts';
 import type { CommandBase, Work } from './decision.ts';
 import type { Firing } from './events.ts';
@@ -193,10 +193,10 @@ export function paymentDueTimer(work: Work, firing: Firing): Row {
   return '22';
 }
 
-/** Row 54: money for an order that is going or gone is given back at once. */
+/** Row 54: money for an order that is going or gone is given back; at once, unless a parcel may still leave for it. */
 export function paidTooLate(work: Work, event: PaymentAuthorized | PaymentCaptured): Row {
   const fresh = book(work, event);
-  settlePayments(work, work.state.reasonCode ?? 'late_payment');
+  if (!awaitsParcels(work)) settlePayments(work, work.state.reasonCode ?? 'late_payment');
   return fresh ? '54' : 'stale';
 }
 

@@ -1,5 +1,5 @@
 /**
- * Parcels: rows 23 (release), 28 (accepted), 30 (dispatched), 34 (late), 35 to 38 and 41 (tracking) and 49 (the end
+ * Parcels: rows 23 (release), 28 (accepted), 30 and 33 (dispatched), 34 (late), 35 to 38 and 41 (tracking) and 49 (the end
  * of the return window). Per shipment, whatever phase the order is in. Handlers of the table.
  */
 import type {
@@ -9,6 +9,7 @@ import type {
   TrackingStatus,
   TrackingUpdated,
 } from '../schema-types.ts';
+import { finishCancelling } from './decide-cancel.ts';
 import { alarmed, ignored } from './decide-default.ts';
 import type { CommandBase, Work } from './decision.ts';
 import type { Firing } from './events.ts';
@@ -115,6 +116,22 @@ export function dispatched(work: Work, event: ShipmentDispatched): Row {
   return '30';
 }
 
+/** Row 33: it left before the warehouse heard of the cancel. */
+export function dispatchedAfterCancel(work: Work, event: ShipmentDispatched): Row {
+  const shipment = shipmentOf(work, event);
+  const row = dispatched(work, event);
+  if (row !== '30' || shipment === undefined) return row;
+  cancelLost(work, shipment.shipmentId);
+  return '33';
+}
+
+/** What has left goes on: nobody waits for this parcel to be called back, and the rest is undone without it. */
+function cancelLost(work: Work, shipmentId: string): void {
+  notify(work, 'cancel_too_late', shipmentId);
+  work.answered(`cancel:${shipmentId}`);
+  finishCancelling(work);
+}
+
 /** The parcel meant: by its id, else the only undispatched one of that seller. */
 function shipmentOf(work: Work, event: ShipmentDispatched): ShipmentState | undefined {
   const named = work.shipment(event.shipmentId);
@@ -210,10 +227,12 @@ export function tracked(work: Work, event: TrackingUpdated): Row {
   if (shipment === undefined) return alarmed(work, event);
   if (!isDispatched(shipment)) {
     const hands = event.status !== 'UNKNOWN' && shipment.status !== 'CANCELLED';
-    if (!hands || work.state.phase !== 'FULFILLING') return alarmed(work, event);
+    const { phase } = work.state;
+    if (!hands || (phase !== 'FULFILLING' && phase !== 'CANCELLING')) return alarmed(work, event);
     work.setShipment(shipment.shipmentId, { inferred: true, trackingNumber: event.trackingNumber });
     dispatch(work, shipment, shipment.lines, event.trackingNumber ?? '');
     scan(work, event);
+    if (phase === 'CANCELLING') cancelLost(work, shipment.shipmentId);
     return '38';
   }
   if (event.rank <= shipment.rank || event.status === 'UNKNOWN') {

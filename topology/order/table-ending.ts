@@ -1,6 +1,7 @@
 /** The table of the order machine, phases of orders that are going or gone. Cells are explained in cells.ts. */
 import {
   alarm,
+  dispatchLate,
   idle,
   lateGrant,
   latePayment,
@@ -14,7 +15,7 @@ import {
   refundAnswer,
   releaseAnswer,
   silent,
-  trackOther,
+  track,
   voidAnswer,
   windowPasses,
 } from './cells.ts';
@@ -40,9 +41,9 @@ const cancelling: PhaseCells = {
   RefundSettled: refundAnswer,
   RefundFailed: alarm,
   ShipmentAccepted: idle,
-  ShipmentDispatched: alarm,
+  ShipmentDispatched: dispatchLate,
   ShipmentCancelled: parcelCancelled,
-  TrackingUpdated: trackOther,
+  TrackingUpdated: track,
   'timer:inboxOrphan': idle,
   'timer:reserveReply': idle,
   'timer:authReply': idle,

@@ -19,6 +19,7 @@ import { reactToDispatch } from './carrier.ts';
 import { reactToPayment } from './payment.ts';
 import {
   emptyParticipant,
+  isCalledOff,
   type ParticipantOptions,
   type ParticipantState,
   type PendingAnswer,
@@ -112,10 +113,10 @@ export class ParticipantProcessor implements Processor<string, ParticipantInput,
       next = { ...next, undone: [...next.undone, undone] };
     }
     if (calledOff === undefined) return next;
-    for (const { id, subject } of next.pending) {
-      if (subject === calledOff) this.#opened().context.timers.cancel(orderId, id);
+    for (const answer of next.pending) {
+      if (isCalledOff(answer, calledOff)) this.#opened().context.timers.cancel(orderId, answer.id);
     }
-    return { ...next, pending: next.pending.filter(({ subject }) => subject !== calledOff) };
+    return { ...next, pending: next.pending.filter((answer) => !isCalledOff(answer, calledOff)) };
   }
 
   #say(state: ParticipantState, answer: PendingAnswer): ParticipantState {

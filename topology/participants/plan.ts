@@ -61,7 +61,21 @@ export interface PendingAnswer extends Planned {
 
 export const emptyParticipant: ParticipantState = { pending: [], undone: [], said: {} };
 
-/** What a participant does about one input. `calledOff`: subjects whose pending answers will not come. */
+/** Answers that a void or a call-back makes untrue. What was done (captured, refunded, voided) is said all the same. */
+const promises: readonly ParticipantEvent['type'][] = [
+  'PaymentAuthorized',
+  'PaymentDeclined',
+  'PaymentActionRequired',
+  'ShipmentAccepted',
+  'ShipmentDispatched',
+];
+
+/** Whether this pending answer will not come because its subject was called off. */
+export function isCalledOff({ subject, event }: Planned, calledOff: string): boolean {
+  return subject === calledOff && promises.includes(event.type);
+}
+
+/** What a participant does about one input. `calledOff`: the subject whose pending promises will not come. */
 export interface Reaction {
   readonly planned: readonly Planned[];
   readonly calledOff?: string;

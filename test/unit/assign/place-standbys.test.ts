@@ -122,12 +122,12 @@ class Group {
 
 describe('standbys', () => {
   it('are where their rules allow, after any joins and leaves, and stay there', () => {
-    for (let seed = 1; seed <= 60; seed++) {
+    for (let seed = 1; seed <= 30; seed++) {
       const random = seededRandom(seed);
       const tagged = seed % 2 === 0;
       const group = new Group(1 + random.integer(24), 1 + random.integer(2), tagged ? ['zone'] : []);
       let names = 0;
-      for (let step = 0; step < 20; step++) {
+      for (let step = 0; step < 15; step++) {
         if (group.instances.length < 2 || (random.next() < 0.55 && group.instances.length < 8)) {
           const name = `i${String(names++).padStart(2, '0')}`;
           group.join(
@@ -240,5 +240,7 @@ describe('standbys', () => {
     const owners = new Map(group.input().owners);
     owners.delete(lost);
     assert.deepEqual(placeStandbys({ ...group.input(), owners }).get(lost), before.get(lost));
+    const fresh = placeStandbys({ ...group.input(), owners, current: new Map() });
+    assert.deepEqual(fresh.get(lost), [], 'a new one would have to be guessed');
   });
 });

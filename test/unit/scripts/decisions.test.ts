@@ -81,9 +81,11 @@ describe('scripts: decisions', () => {
     assert.equal(groupOf('unit/base/a.test.ts'), 'unit and contract');
     assert.equal(groupOf('architecture.test.ts'), 'unit and contract');
     assert.equal(groupOf('architecture/rules.test.ts'), 'unit and contract');
+    assert.equal(groupOf('rules/a.test.ts'), 'unit and contract');
     assert.equal(groupOf('contract/a.int.test.ts'), 'unit and contract');
     assert.equal(groupOf('topology/a.test.ts'), 'topology');
     assert.equal(groupOf('browser/a.int.test.ts'), 'real parts');
+    assert.equal(groupOf('faults/f01-a.int.test.ts'), 'faults');
     assert.equal(groupOf('a-new-folder/a.test.ts'), 'real parts');
     assert.deepEqual(partsNeededBy('unit/base/a.test.ts'), { servers: false, browser: false });
     assert.deepEqual(partsNeededBy('contract/a.int.test.ts'), { servers: true, browser: false });

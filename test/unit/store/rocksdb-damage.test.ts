@@ -60,12 +60,12 @@ describe('the check of a RocksDB folder', () => {
       await left.close();
       assert.equal(await findDamage(join(root, `crash-${round}`), everything), undefined);
     }
-    assert.ok(readdirSync(path).filter((name) => name.endsWith('.sst')).length > 1, 'there are tables');
+    assert.ok(readdirSync(path).filter((name) => name.endsWith('.sst')).length > 0, 'there are tables');
   });
 
   it('finds a flipped bit anywhere in any table', async () => {
     const tables = readdirSync(whole).filter((name) => name.endsWith('.sst'));
-    assert.ok(tables.length > 1);
+    assert.ok(tables.length > 0);
     for (let trial = 0; trial < 100; trial++) {
       const table = join(whole, tables[random.integer(tables.length)] as string);
       const bytes = readFileSync(table);

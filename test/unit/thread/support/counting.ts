@@ -14,6 +14,7 @@ import { Topology } from '../../../../src/graph/topology.ts';
 import { longSerde, stringSerde } from '../../../../src/serde/serde.ts';
 import { MemoryDisk } from '../../../../src/store/memory-backend.ts';
 import { eventually } from '../../../support/eventually.ts';
+import { killable } from './killable.ts';
 
 class Count implements Processor<string, string, string, number> {
   #context!: ProcessorContext<string, number>;
@@ -55,6 +56,9 @@ export function countingTopology(): Topology {
 /** One process on one machine. */
 export interface Instance {
   readonly name: string;
+  /** Ends it as `kill -9` would: nothing it still does reaches the broker or its disk. */
+  kill(): void;
+  killed(): boolean;
   readonly app: StreamsApp;
   readonly disk: MemoryDisk;
   readonly destroyed: string[];
@@ -83,7 +87,7 @@ export class CountingCluster {
 
   /** After a failed test too, or its clients would keep the process alive. */
   async close(): Promise<void> {
-    for (const { app } of this.instances) await app.stop();
+    for (const { app, killed } of this.instances) if (!killed()) await app.stop();
     await this.broker.close();
   }
 
@@ -99,6 +103,7 @@ export class CountingCluster {
     const disk = parts.disk ?? new MemoryDisk();
     const destroyed: string[] = [];
     const lines: string[] = [];
+    const process = killable(parts.broker ?? this.broker);
     const app = new StreamsApp({
       topology: countingTopology(),
       settings: {
@@ -107,8 +112,9 @@ export class CountingCluster {
         commitIntervalMs: 5,
         ...parts.settings,
       },
-      broker: parts.broker ?? this.broker,
-      openTaskBackend: disk.open,
+      broker: process.broker,
+      // A dead process opens nothing any more: the folder is its successor's.
+      openTaskBackend: (taskId) => (process.killed() ? new Promise(() => {}) : disk.open(taskId)),
       destroyTaskBackend: async (taskId) => {
         destroyed.push(taskId);
         disk.remove(taskId);
@@ -116,7 +122,11 @@ export class CountingCluster {
       clock: wallClock,
       telemetry: recordingTelemetry(lines),
     });
-    const instance = { name, app, disk, destroyed, lines };
+    const kill = (): void => {
+      process.kill();
+      disk.kill();
+    };
+    const instance = { name, app, disk, destroyed, lines, kill, killed: process.killed };
     this.instances.push(instance);
     return instance;
   }
@@ -181,6 +191,12 @@ export class CountingCluster {
     }
     await consumer.close();
     return counts;
+  }
+
+  /** All offsets that changelogs of the counts hold. */
+  async changelogRecords(): Promise<number> {
+    const ends = await this.broker.admin.endOffsets(this.#all('app-counts-changelog'), 'read_committed');
+    return ends.reduce((sum, end) => sum + end, 0);
   }
 
   #all(topic: string): { topic: string; partition: number }[] {

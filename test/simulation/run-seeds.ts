@@ -1,0 +1,48 @@
+/**
+ * Simulates seeds one after the other and writes a line of JSON for each to the standard output. A process of
+ * its own: `npm run simulate` starts one per core, the mutants' test one per mutant.
+ *
+ *   node run-seeds.js FIRST COUNT STEP [--workload ledger|shop] [--stop-at-violation] [--log FILE]
+ */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { simulateLedger } from './ledger-simulation.ts';
+import { simulateShop } from './shop-simulation.ts';
+
+export interface SeedLine {
+  readonly seed: number;
+  readonly violations: readonly string[];
+  readonly faults: readonly string[];
+  readonly inputs: number;
+  readonly digest: string;
+  /** Shape: [kind, step, times]. */
+  readonly coverage: readonly (readonly [string, string, number])[];
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    workload: { type: 'string', default: 'ledger' },
+    'stop-at-violation': { type: 'boolean', default: false },
+    log: { type: 'string' },
+  },
+});
+const [first = 1, count = 1, step = 1] = positionals.map(Number);
+const simulateSeed = values.workload === 'shop' ? simulateShop : simulateLedger;
+for (let i = 0; i < count; i++) {
+  const seed = first + i * step;
+  const report = await simulateSeed(seed, { keepLog: values.log !== undefined });
+  const line: SeedLine = {
+    seed,
+    violations: report.violations,
+    faults: report.faults,
+    inputs: report.inputs,
+    digest: report.digest,
+    coverage: [...report.coverage].flatMap(([kind, steps]) =>
+      [...steps].map(([name, times]) => [kind, name, times] as const),
+    ),
+  };
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+  if (values.log !== undefined) writeFileSync(values.log, `${report.log.join('\n')}\n`);
+  if (values['stop-at-violation'] && report.violations.length > 0) break;
+}

@@ -1,0 +1,37 @@
+/** Brokers that die under a running ledger and come back on their data. */
+import assert from 'node:assert/strict';
+import type { KafkaCluster } from '../../scripts/kafka.mjs';
+import { wallClock } from '../../src/base/wall-clock.ts';
+import { eventually } from './eventually.ts';
+import type { LedgerRun } from './ledger-run.ts';
+
+/** Resolves when the workers have processed so many records more than now. */
+export async function progress(run: LedgerRun, records: number, timeoutMs = 120_000): Promise<void> {
+  const total = async () => {
+    let sum = 0;
+    for (const status of (await run.statuses()).values()) sum += status.recordsProcessed;
+    return sum;
+  };
+  const before = await total();
+  await eventually(async () => (await total()) >= before + records, {
+    timeoutMs,
+    what: `${records} more records to be processed\n  ${run.story}`,
+  });
+}
+
+/** kill -9 of a broker, `downMs` of silence, and its return on the same data. */
+export async function bounceBroker(
+  run: LedgerRun,
+  cluster: KafkaCluster,
+  index: number,
+  downMs: number,
+): Promise<void> {
+  const pid = cluster.pids[index];
+  assert.ok(pid, `broker ${index} is running`);
+  await cluster.kill(index);
+  assert.equal(cluster.pids[index], undefined);
+  run.note(`kill -9 broker ${index} (${pid})`);
+  await wallClock.sleep(downMs);
+  await cluster.restart(index);
+  run.note(`broker ${index} is back`);
+}
