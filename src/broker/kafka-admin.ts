@@ -2,6 +2,9 @@
  * Topics and offsets through the Kafka client's admin calls, and what is known of topics, kept for the
  * consumers and producers of the same broker. Opened by kafka-broker.ts.
  *
+ * A group's offsets are asked for through a consumer of that name, never through the library's admin call: that
+ * one crashes the process when the coordinator has moved or its connection breaks (librdkafka issues 5040, 4605).
+ *
  * It asks with `describeTopics`, never with a metadata request for a topic: brokers create a topic that a
  * producer's metadata request names.
  */
@@ -15,6 +18,7 @@ import type {
   NativeAdmin,
   NativeConsumer,
   NativePartitionOffset,
+  NativeProducer,
   NativeTopicDescription,
 } from './kafka-client-types.ts';
 import { asNativeError, kafkaCode, requestError } from './kafka-errors.ts';
@@ -32,7 +36,9 @@ const stableOffsetTimeoutMs = 20_000;
 
 export interface KafkaAdminOptions {
   readonly library: KafkaLibrary;
-  readonly handle: KafkaHandle<NativeConsumer>;
+  readonly handle: KafkaHandle<NativeProducer>;
+  /** A consumer that carries the group's name and reads stable offsets, and never joins the group. */
+  readonly offsetReader: (groupId: string) => Promise<KafkaHandle<NativeConsumer>>;
   readonly clock: Clock;
 }
 
@@ -44,7 +50,7 @@ export class KafkaAdmin implements Admin {
 
   constructor(options: KafkaAdminOptions) {
     this.#options = options;
-    this.#native = options.handle.now((consumer) => options.library.adminFrom(consumer));
+    this.#native = options.handle.now((producer) => options.library.adminFrom(producer));
   }
 
   async createTopics(specs: readonly TopicSpec[]): Promise<void> {
@@ -240,42 +246,36 @@ export class KafkaAdmin implements Admin {
     groupId: string,
     partitions: readonly TopicPartition[],
   ): Promise<(number | undefined)[] | 'unstable'> {
-    const asked = [{ groupId, partitions: distinct(partitions) }];
-    const options = { timeout: requestTimeoutMs, requireStableOffsets: true };
-    const [group] = await requested(
-      `the offsets of group ${groupId} cannot be read`,
-      this.#call<
-        readonly {
-          readonly error?: { code: number; message: string };
-          readonly partitions: readonly NativePartitionOffset[];
-        }[]
-      >((admin, done) => admin.listConsumerGroupOffsets(asked, options, done)),
+    const asked = distinct(partitions);
+    const doing = `the offsets of group ${groupId} cannot be read`;
+    const reader = await this.#options.offsetReader(groupId);
+    const found = await requested(
+      doing,
+      reader.call<readonly (NativePartitionOffset | Error)[]>((consumer, done) =>
+        consumer.committed(asked, requestTimeoutMs, done),
+      ),
     );
-    const groupCode = group?.error?.code ?? 0;
-    if (groupCode === kafkaCode.unstableOffsetCommit) return 'unstable';
-    if (group?.error !== undefined && groupCode !== 0 && groupCode !== kafkaCode.groupNotFound) {
-      throw requestError(group.error, `the offsets of group ${groupId} cannot be read`);
-    }
-    const found = byPartition(group?.partitions ?? []);
-    const offsets: (number | undefined)[] = [];
-    for (const { topic, partition } of partitions) {
-      const entry = found.get(partitionKey(topic, partition));
-      const code = entry?.error?.code ?? 0;
-      if (code === kafkaCode.unstableOffsetCommit) return 'unstable';
-      if (entry?.error !== undefined && code !== 0 && code !== kafkaCode.unknownTopic) {
-        throw requestError(entry.error, `the offsets of group ${groupId} cannot be read`, {
-          topic,
-          partition,
-        });
+    const offsets = new Map<string, number>();
+    for (const [index, { topic, partition }] of asked.entries()) {
+      const entry = found[index];
+      if (entry instanceof Error) {
+        if (isUnknownTopic(entry)) continue;
+        // The library tells the reason of a single partition by its text alone: offsets that are not stable yet.
+        return 'unstable';
       }
-      offsets.push(typeof entry?.offset === 'number' && entry.offset >= 0 ? entry.offset : undefined);
+      if (typeof entry?.offset === 'number' && entry.offset >= 0)
+        offsets.set(partitionKey(topic, partition), entry.offset);
     }
-    return offsets;
+    return partitions.map(({ topic, partition }) => offsets.get(partitionKey(topic, partition)));
   }
 
   #call<T>(start: (admin: NativeAdmin, done: Done<T>) => void): Promise<T> {
-    return this.#options.handle.call<T>((_consumer, done) => start(this.#native, done));
+    return this.#options.handle.call<T>((_producer, done) => start(this.#native, done));
   }
+}
+
+function isUnknownTopic(error: Error): boolean {
+  return /unknown topic/i.test(error.message);
 }
 
 function hasLeader(partition: { readonly leader: unknown }): boolean {

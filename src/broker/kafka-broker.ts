@@ -2,10 +2,8 @@
  * The Kafka adapter of the broker port: opens its clients and closes them all. Called by the app's assembly
  * and by tests. Nothing of the Kafka client is loaded before `openKafkaBroker` is called.
  *
- * Few clients per process: each costs the library three to five threads. One idle consumer carries all admin
- * requests; consumers, members and producers get a client each. A consumer and not a producer: asked for a
- * group's offsets, the library passes a coordinator's "not me" on to the client's own group without looking
- * whether it has one, so that a coordinator that moves would crash the process of a producer.
+ * Few clients per process: each costs the library three to five threads. One plain producer carries all
+ * admin requests; consumers, members and producers get a client each, and so does a group whose offsets are read.
  * The client's blocking calls share Node's thread pool with the file system and RocksDB: start the process
  * with UV_THREADPOOL_SIZE=16 or more.
  */
@@ -27,12 +25,13 @@ import {
   consumerSettings,
   type GroupProtocol,
   memberSettings,
+  offsetReaderSettings,
   producerSettings,
 } from './kafka-settings.ts';
 
 const transactionTimeoutMsDefault = 10_000;
 /** Measured (docs/performance.md): what stays behind of each offset of a transaction. */
-const leakedBytesPerOffset = 140;
+const leakedBytesPerOffset = 100;
 
 /** Shape: `brokers` as `host:port,host:port`; `properties` are further librdkafka settings (SASL, TLS, …). */
 export interface KafkaBrokerOptions {
@@ -65,10 +64,12 @@ class KafkaBroker implements Broker {
   readonly #options: KafkaBrokerOptions;
   readonly #library: KafkaLibrary;
   readonly #basics: ClientBasics;
-  readonly #adminHandle: KafkaHandle<NativeConsumer>;
+  readonly #adminHandle: KafkaHandle<NativeProducer>;
   #admin: KafkaAdmin | undefined;
   /** In the order they were opened. */
   readonly #open = new Set<Closeable>();
+  /** By group; opened when the group's offsets are first asked for. */
+  readonly #offsetReaders = new Map<string, Promise<KafkaHandle<NativeConsumer>>>();
   #producersSuspected = 0;
   #offsetsSent = 0;
   #closed = false;
@@ -78,17 +79,8 @@ class KafkaBroker implements Broker {
     this.#library = library;
     this.#basics = { brokers: options.brokers, properties: options.properties ?? {} };
     const clientId = `${options.clientId}-admin`;
-    // What the library reports there is in the log already, and is only taken off the queue.
-    const drain = () => {
-      if (this.#closed || this.#adminHandle.isClosing) return;
-      this.#adminHandle
-        .call<void>((client, done) =>
-          client.getClient().consume(0, 100, false, (error) => done(error, undefined)),
-        )
-        .catch(() => {});
-    };
-    const consumer = library.newConsumer(adminSettings(this.#basics, clientId), drain);
-    this.#adminHandle = this.#consumerHandle(consumer, clientId);
+    const producer = library.newProducer(adminSettings(this.#basics, clientId), false);
+    this.#adminHandle = this.#producerHandle(producer, clientId);
     this.#describeMetrics();
   }
 
@@ -96,6 +88,7 @@ class KafkaBroker implements Broker {
     this.#admin ??= new KafkaAdmin({
       library: this.#library,
       handle: this.#adminHandle,
+      offsetReader: (groupId) => this.#offsetReader(groupId),
       clock: this.#options.clock,
     });
     return this.#admin;
@@ -103,6 +96,7 @@ class KafkaBroker implements Broker {
 
   async connect(): Promise<void> {
     await this.#adminHandle.connect();
+    this.#adminHandle.now((producer) => producer.setPollInBackground(true));
   }
 
   async openConsumer(options: {
@@ -211,7 +205,40 @@ class KafkaBroker implements Broker {
     // A producer's pending call may need its member's consumer, so producers go first.
     await Promise.all(open.filter((one) => one instanceof KafkaProducer).map((one) => one.close()));
     await Promise.all(open.filter((one) => !(one instanceof KafkaProducer)).map((one) => one.close()));
+    const readers = await Promise.allSettled(this.#offsetReaders.values());
+    await Promise.all(
+      readers.map((reader) => (reader.status === 'fulfilled' ? reader.value.close() : undefined)),
+    );
     await this.#adminHandle.close();
+  }
+
+  #offsetReader(groupId: string): Promise<KafkaHandle<NativeConsumer>> {
+    this.#requireOpen();
+    const known = this.#offsetReaders.get(groupId);
+    if (known !== undefined) return known;
+    const opening = this.#openOffsetReader(groupId);
+    this.#offsetReaders.set(groupId, opening);
+    // The next question tries again.
+    opening.catch(() => this.#offsetReaders.delete(groupId));
+    return opening;
+  }
+
+  async #openOffsetReader(groupId: string): Promise<KafkaHandle<NativeConsumer>> {
+    const clientId = `${this.#options.clientId}-offsets`;
+    const settings = offsetReaderSettings(this.#basics, clientId, groupId);
+    let handle: KafkaHandle<NativeConsumer> | undefined;
+    // What the library reports there is in the log already, and is only taken off the queue.
+    const drain = () => {
+      if (handle === undefined || handle.isClosing) return;
+      handle
+        .call<void>((client, done) =>
+          client.getClient().consume(0, 100, false, (error) => done(error, undefined)),
+        )
+        .catch(() => {});
+    };
+    handle = this.#consumerHandle(this.#library.newConsumer(settings, drain), clientId);
+    await handle.connect();
+    return handle;
   }
 
   #requireOpen(): void {
@@ -243,7 +270,7 @@ class KafkaBroker implements Broker {
   #describeMetrics(): void {
     const { metrics } = this.#options;
     metrics?.gauge('millrace_kafka_clients', 'Kafka clients that this process has open.', () => [
-      { value: this.#open.size + 1 },
+      { value: this.#open.size + this.#offsetReaders.size + 1 },
     ]);
     metrics?.counter(
       'millrace_kafka_producers_distrusted_total',

@@ -86,6 +86,12 @@ export interface NativeConsumer extends NativeClient {
   pause(partitions: readonly NativePartition[]): unknown;
   resume(partitions: readonly NativePartition[]): unknown;
   position(partitions: readonly NativePartition[]): NativePartitionOffset[];
+  /** In the order of the partitions; in place of one that has a problem stands an Error without a number. */
+  committed(
+    partitions: readonly NativePartition[],
+    timeoutMs: number,
+    done: Done<readonly (NativePartitionOffset | Error)[]>,
+  ): void;
   /** Sends the request and no more, like `commitCb`, which does not wait for the answer either: see the event. */
   commit(offsets: readonly NativePartitionOffset[]): unknown;
   disconnect(done: () => void): unknown;
@@ -147,13 +153,6 @@ export interface NativeAdmin {
     options: { timeout: number; isolationLevel: number },
     done: Done<readonly NativePartitionOffset[]>,
   ): void;
-  listConsumerGroupOffsets(
-    groups: readonly { groupId: string; partitions: readonly NativePartition[] }[],
-    options: { timeout: number; requireStableOffsets: boolean },
-    done: Done<
-      readonly { readonly error?: NativeError; readonly partitions: readonly NativePartitionOffset[] }[]
-    >,
-  ): void;
 }
 
 /** A setting of librdkafka, or one of the two callbacks that are passed among them. */
@@ -170,8 +169,8 @@ export interface KafkaLibrary {
   readonly features: readonly string[];
   newConsumer(settings: NativeSettings, onWake: () => void, onRebalance?: RebalanceListener): NativeConsumer;
   newProducer(settings: NativeSettings, reportDelivery: boolean): NativeProducer;
-  /** An admin client on a connected consumer's connections: it must not be used once that one closes. */
-  adminFrom(consumer: NativeConsumer): NativeAdmin;
+  /** An admin client on a connected producer's connections: it must not be used once that one closes. */
+  adminFrom(producer: NativeProducer): NativeAdmin;
   readonly earliest: unknown;
   readonly latest: unknown;
 }

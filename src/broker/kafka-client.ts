@@ -19,7 +19,7 @@ interface KafkaPackage {
   readonly features: readonly string[];
   readonly KafkaConsumer: new (settings: Record<string, unknown>) => NativeConsumer;
   readonly Producer: new (settings: Record<string, unknown>) => NativeProducer;
-  readonly AdminClient: { createFrom(client: NativeConsumer): NativeAdmin };
+  readonly AdminClient: { createFrom(client: NativeProducer): NativeAdmin };
   readonly OffsetSpec: { readonly EARLIEST: unknown; readonly LATEST: unknown };
 }
 
@@ -38,7 +38,7 @@ export function loadKafkaLibrary(): KafkaLibrary {
       }),
     newProducer: (settings, reportDelivery) =>
       new kafka.Producer({ ...settings, ...(reportDelivery ? { dr_cb: true } : {}) }),
-    adminFrom: (consumer) => kafka.AdminClient.createFrom(consumer),
+    adminFrom: (producer) => kafka.AdminClient.createFrom(producer),
   };
 }
 

@@ -27,13 +27,13 @@ function common(basics: ClientBasics, clientId: string): NativeSettings {
   };
 }
 
-/** For admin requests: a consumer that reads nothing and joins nothing (kafka-broker.ts says why no producer). */
+/** For admin requests; it never writes. */
 export function adminSettings(basics: ClientBasics, clientId: string): NativeSettings {
   return {
     ...common(basics, clientId),
-    'group.id': clientId,
-    'enable.auto.commit': false,
-    'enable.auto.offset.store': false,
+    // The library asks for offsets under the leader epoch that it remembers and does not look again when the broker
+    // refuses it: after a broker's restart restores would fail until it forgets, by default for 15 minutes.
+    'metadata.max.age.ms': 1_000,
   };
 }
 
@@ -59,6 +59,22 @@ export function consumerSettings(
     'auto.offset.reset': 'error',
     // Tells the position at the end of a compacted partition, whose last records may be gone.
     'enable.partition.eof': true,
+  };
+}
+
+/** Reads a group's committed offsets under its name, and never joins it. */
+export function offsetReaderSettings(
+  basics: ClientBasics,
+  clientId: string,
+  groupId: string,
+): NativeSettings {
+  return {
+    ...common(basics, clientId),
+    'group.id': groupId,
+    // Makes the broker hold back offsets whose transaction is still open.
+    'isolation.level': 'read_committed',
+    'enable.auto.commit': false,
+    'enable.auto.offset.store': false,
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * A group's coordinator that has moved, or is still loading, answers "not me" to a question for offsets.
- * Found by killing brokers: the Kafka library then crashed the process where its client was a producer.
+ * A group's coordinator that has moved, or is still loading, answers "not me" to a question for offsets, or
+ * not at all. Found by killing brokers: the Kafka library's admin call then crashed the process.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'mocha';
@@ -12,7 +12,8 @@ import { KafkaFaultProxy } from '../support/kafka-fault-proxy.ts';
 const offsetFetch = 9;
 const notCoordinator = 16;
 
-describe('a coordinator that has moved', () => {
+describe('a coordinator that has moved', function () {
+  this.timeout(60_000);
   let proxy: KafkaFaultProxy;
   let broker: Broker;
 
@@ -25,12 +26,16 @@ describe('a coordinator that has moved', () => {
     await proxy?.close();
   });
 
-  it('is an error to be tried again when offsets are asked for, and the process lives', async () => {
+  /** A topic and a group of their own, and the question for the group's offset. */
+  const question = async (): Promise<() => Promise<(number | undefined)[]>> => {
     const topic = uniqueName('moved');
     const group = uniqueName('group');
     await broker.admin.createTopics([{ name: topic, partitions: 1 }]);
-    const ask = () => broker.admin.committedOffsets(group, [{ topic, partition: 0 }]);
-    assert.deepEqual(await ask(), [undefined]);
+    return () => broker.admin.committedOffsets(group, [{ topic, partition: 0 }]);
+  };
+
+  it('is an error to be tried again when offsets are asked for, and the process lives', async () => {
+    const ask = await question();
     let edited = 0;
     for (let time = 0; time < 3; time++) {
       proxy.editNext(offsetFetch, (answer, version) => {
@@ -44,5 +49,18 @@ describe('a coordinator that has moved', () => {
     }
     assert.equal(edited, 3);
     assert.deepEqual(await ask(), [undefined]);
+  });
+
+  it('is asked again when the connection breaks before its answer, and the process lives', async () => {
+    const ask = await question();
+    let cut = 0;
+    for (let time = 0; time < 3; time++) {
+      proxy.editNext(offsetFetch, () => {
+        proxy.cutAll();
+        cut++;
+      });
+      assert.deepEqual(await ask(), [undefined]);
+    }
+    assert.equal(cut, 3);
   });
 });

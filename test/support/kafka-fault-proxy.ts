@@ -119,12 +119,17 @@ export class KafkaFaultProxy {
     this.#edit = { apiKey, edit };
   }
 
-  async close(): Promise<void> {
-    this.#active?.end();
+  /** Cuts every connection; new ones are accepted. */
+  cutAll(): void {
     for (const { client, upstream } of this.#connections) {
       client.destroy();
       upstream.destroy();
     }
+  }
+
+  async close(): Promise<void> {
+    this.#active?.end();
+    this.cutAll();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
