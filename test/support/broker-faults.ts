@@ -19,6 +19,18 @@ export async function progress(run: LedgerRun, records: number, timeoutMs = 120_
   });
 }
 
+const backlog = 3_000;
+
+/** kill -9 of a broker while the workers are busy and the load stands still; it is the caller's to resume. */
+export async function killBroker(run: LedgerRun, cluster: KafkaCluster, index: number): Promise<void> {
+  const pid = cluster.pids[index];
+  assert.ok(pid, `broker ${index} is running`);
+  await run.load.pauseWithBacklog(backlog);
+  await cluster.kill(index);
+  assert.equal(cluster.pids[index], undefined);
+  run.note(`kill -9 broker ${index} (${pid})`);
+}
+
 /** kill -9 of a broker, `downMs` of silence, and its return on the same data. */
 export async function bounceBroker(
   run: LedgerRun,
@@ -26,12 +38,9 @@ export async function bounceBroker(
   index: number,
   downMs: number,
 ): Promise<void> {
-  const pid = cluster.pids[index];
-  assert.ok(pid, `broker ${index} is running`);
-  await cluster.kill(index);
-  assert.equal(cluster.pids[index], undefined);
-  run.note(`kill -9 broker ${index} (${pid})`);
+  await killBroker(run, cluster, index);
   await wallClock.sleep(downMs);
   await cluster.restart(index);
   run.note(`broker ${index} is back`);
+  run.load.resume();
 }

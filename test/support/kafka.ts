@@ -31,10 +31,10 @@ export function uniqueName(prefix: string): string {
 /** Opens the test Kafka on the real clock, silently. */
 export function openTestKafka(options: Partial<KafkaBrokerOptions> = {}): Promise<Broker> {
   return openKafkaBroker({
-    brokers: testKafka(),
     clientId: uniqueName('client'),
     clock: wallClock,
     log: silentTelemetry.log,
     ...options,
+    brokers: options.brokers ?? testKafka(),
   });
 }

@@ -14,6 +14,7 @@ export class LedgerLoad {
   readonly #entries: LedgerEntries;
   #running: Promise<void> | undefined;
   #stopped = false;
+  #perSecond = 0;
 
   private constructor(producer: Producer, topic: string, partitions: number, entries: LedgerEntries) {
     this.#producer = producer;
@@ -38,6 +39,7 @@ export class LedgerLoad {
 
   start(entriesPerSecond: number): void {
     this.#stopped = false;
+    this.#perSecond = entriesPerSecond;
     this.#running = this.#run(Math.max(1, Math.round((entriesPerSecond * tickMs) / 1000)));
     this.#running.catch(() => {});
   }
@@ -47,6 +49,19 @@ export class LedgerLoad {
     this.#stopped = true;
     await this.#running;
     this.#running = undefined;
+  }
+
+  /**
+   * Stops with a backlog for the workers to be busy with, all of it acknowledged. Before a broker is killed: the
+   * client may write a batch twice when the answer to it is lost, and then the input itself is doubled.
+   */
+  async pauseWithBacklog(count: number): Promise<void> {
+    await this.stop();
+    await this.write(count);
+  }
+
+  resume(): void {
+    this.start(this.#perSecond);
   }
 
   /** Resolves when the brokers have them all. */
