@@ -73,9 +73,10 @@ describe('scripts: decisions', () => {
   });
 
   it('every test file belongs to a group, and names the parts it stands on', async () => {
-    const { groups, partsNeededBy } = await loadScript<{
+    const { groups, partsNeededBy, needsCompiler } = await loadScript<{
       groups: { name: string; takes(path: string): boolean }[];
       partsNeededBy(path: string): { servers: boolean; browser: boolean };
+      needsCompiler(path: string): boolean;
     }>('test.mjs');
     const groupOf = (path: string): string | undefined => groups.find((group) => group.takes(path))?.name;
     assert.equal(groupOf('unit/base/a.test.ts'), 'unit and contract');
@@ -89,6 +90,8 @@ describe('scripts: decisions', () => {
     assert.equal(groupOf('a-new-folder/a.test.ts'), 'real parts');
     assert.deepEqual(partsNeededBy('unit/base/a.test.ts'), { servers: false, browser: false });
     assert.deepEqual(partsNeededBy('contract/a.int.test.ts'), { servers: true, browser: false });
+    assert.equal(needsCompiler('faults/f12-disk.test.ts'), true);
+    assert.equal(needsCompiler('faults/f13-damage.test.ts'), false);
     assert.deepEqual(partsNeededBy('browser/a.int.test.ts'), { servers: true, browser: true });
   });
 
