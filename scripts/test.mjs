@@ -27,8 +27,8 @@ import { ensureKafkaClient } from './setup/kafka-client.mjs';
 import { ensurePackages } from './setup/packages.mjs';
 import { ensureRegistry } from './setup/registry.mjs';
 import { ensureRocksdb } from './setup/rocksdb.mjs';
-import { endLedger, isRunning, noteInLedger, processIdentity, signalGroup } from './support/processes.mjs';
 import { ensureToolchain } from './support/native.mjs';
+import { endLedger, isRunning, noteInLedger, processIdentity, signalGroup } from './support/processes.mjs';
 import { projectRoot } from './support/project.mjs';
 import { duration, SetupError, say } from './support/say.mjs';
 
