@@ -200,7 +200,11 @@ async function main(plan: WorkerPlan): Promise<void> {
     else if (order.order === 'hit') hit.order(order.point, order.signal, order.skip);
     else if (order.order === 'status')
       void tell({ news: 'status', id: order.id, status: statusOf(app, count.restored) });
-    else void dump(app, backends).then((tasks) => tell({ news: 'dump', id: order.id, tasks }));
+    else
+      dump(app, backends)
+        // A store that is closed meanwhile moves to another worker: the parent asks again.
+        .catch(() => ({}))
+        .then((tasks) => tell({ news: 'dump', id: order.id, tasks }));
   });
   // A worker must not outlive its test; `exit` would wait for the Kafka client's threads, perhaps for ever.
   process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));

@@ -382,7 +382,11 @@ export class LedgerRun {
     const tasks = new Map<string, StoreDump>();
     let count = 0;
     for (const name of this.live) {
-      for (const [taskId, dump] of Object.entries(await this.worker(name).dump())) {
+      for (const [taskId, dump] of Object.entries(
+        await this.worker(name)
+          .dump()
+          .catch(() => ({})),
+      )) {
         tasks.set(taskId, dump);
         count++;
       }
