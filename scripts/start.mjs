@@ -25,8 +25,12 @@ async function main() {
   await ensureRocksdb();
   if (needsKafka(args)) await ensureKafkaClient();
   await ensureBuilt();
-  process.exitCode = await runProgram(args);
+  do process.exitCode = await runProgram(args);
+  while (process.exitCode === startAgain);
 }
+
+/** The program's own code for "ended in good order, start me again": its memory budget is used up. */
+const startAgain = 5;
 
 function runProgram(args) {
   // RocksDB and the Kafka client share libuv's threads; four, the default, make them wait for each other.
@@ -35,16 +39,18 @@ function runProgram(args) {
     env,
     stdio: 'inherit',
   });
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) {
-    process.on(signal, () => {
-      // A terminal sends Ctrl-C to the whole group: the program has had it already, and twice means "at once".
-      if (signal === 'SIGINT' && process.stdin.isTTY) return;
-      child.kill(signal);
-    });
-  }
+  const pass = (signal) => {
+    // A terminal sends Ctrl-C to the whole group: the program has had it already, and twice means "at once".
+    if (signal === 'SIGINT' && process.stdin.isTTY) return;
+    child.kill(signal);
+  };
+  const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'];
+  for (const signal of signals) process.on(signal, pass);
   return new Promise((settle, fail) => {
     child.once('error', fail);
     child.once('exit', (code, signal) => settle(code ?? 128 + (constants.signals[signal] ?? 0)));
+  }).finally(() => {
+    for (const signal of signals) process.off(signal, pass);
   });
 }
 

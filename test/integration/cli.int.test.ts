@@ -305,4 +305,23 @@ describe('millrace', () => {
     assert.equal(code, 3);
     assert.match(stderr, /INSTANCE_UNREACHABLE: no instance answers/);
   });
+
+  it('end in good order when the memory budget is used up, to be started again', async () => {
+    const { MILLRACE_TEST_KAFKA: brokers, MILLRACE_TEST_REGISTRY: registry } = process.env;
+    assert.ok(brokers !== undefined && registry !== undefined, 'run it with npm test, which starts Kafka');
+    const { code, stderr } = await runCli(['run'], {
+      env: {
+        MILLRACE_BROKERS: brokers,
+        MILLRACE_REGISTRY_URL: registry,
+        MILLRACE_APPLICATION_ID: `budget-${process.pid}`,
+        MILLRACE_CREATE_TOPICS: 'true',
+        MILLRACE_REGISTER_SCHEMAS: 'true',
+        MILLRACE_HTTP_PORT: '0',
+        MILLRACE_STATE_DIR: newFolder(),
+        MILLRACE_MEMORY_BUDGET_MB: '1',
+      },
+    });
+    assert.equal(code, 5, stderr);
+    assert.match(stderr, /memory budget is used up/);
+  });
 });

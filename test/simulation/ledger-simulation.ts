@@ -109,6 +109,9 @@ export function simulateLedger(
           commitIntervalMs: [20, 50, 100, 200][random.integer(4)] as number,
           cacheEntriesMax: [3, 20, 1_000][random.integer(3)] as number,
           commitRecordsMax: [50, 500, 20_000][random.integer(3)] as number,
+          // Some clusters keep standbys, and hand their stores over.
+          numStandbyReplicas: [0, 0, 1, 2][random.integer(4)] as number,
+          instanceHeartbeatMs: 300,
         },
       },
     ],

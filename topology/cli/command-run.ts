@@ -8,6 +8,7 @@ import { type TimerProfileName, timerProfiles } from '../timer-profiles.ts';
 import { topicSpecs } from '../topics.ts';
 import { type ExitCode, exitCodes } from './exit-codes.ts';
 import { type House, openKafkaHouse } from './house.ts';
+import { memoryBudgetUsedUp } from './memory-budget.ts';
 import { OrderBoard } from './order-board.ts';
 import { decimalIn, seedNumber } from './parse-options.ts';
 import { parseProperties, readSettings, type Settings, settingsHelp, unknownSettings } from './settings.ts';
@@ -125,11 +126,18 @@ async function runUntilStopped(options: {
       following = source.board.follow(followed.signal);
     }
     telemetry.log.info('running', { application: settings.applicationId, broker: house.title });
-    const failure = await Promise.race([stop.requested, shop.failure]);
-    if (failure instanceof StreamsError) throw failure;
+    const usedUp = memoryBudgetUsedUp({
+      budgetMb: settings.memoryBudgetMb,
+      clock,
+      log: telemetry.log,
+      signal: followed.signal,
+      residentBytes: () => process.memoryUsage.rss(),
+    }).then(() => exitCodes.startAgain);
+    const end = await Promise.race([stop.requested, shop.failure, usedUp]);
+    if (end instanceof StreamsError) throw end;
     telemetry.log.info('stopping', { application: settings.applicationId });
     await withinStopTime(shop.stop());
-    return exitCodes.ok;
+    return end ?? exitCodes.ok;
   } finally {
     followed.abort();
     await shop.stop();

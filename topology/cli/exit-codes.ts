@@ -7,6 +7,7 @@ export const exitCodes = {
   wrongUsage: 2,
   unreachable: 3,
   inUse: 4,
+  startAgain: 5,
   interrupted: 130,
 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
@@ -18,6 +19,7 @@ Exit codes:
   2    wrong usage, a wrong setting, or input that cannot be read (the message names file, line and column)
   3    the broker, the registry or the running instance does not answer
   4    the port or the data directory is in use by another process
+  5    ended in good order because its memory budget is used up: to be started again (npm start does)
   130  interrupted (Ctrl-C, SIGTERM) before it was done; started again it goes on where it was
 `;
 

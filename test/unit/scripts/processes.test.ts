@@ -194,6 +194,15 @@ describe('scripts: processes', () => {
       }
     });
 
+    it('starts a program again that asks for it with its exit code', async () => {
+      const runs = JSON.stringify(join(folder, 'runs'));
+      const program = `const { appendFileSync, readFileSync } = await import('node:fs');
+        appendFileSync(${runs}, 'x'); process.exitCode = readFileSync(${runs}, 'utf8').length < 3 ? 5 : 0;`;
+      const child = start(projectWith(program), []);
+      assert.deepEqual((await once(child, 'close'))[0], 0);
+      assert.equal(readFileSync(join(folder, 'runs'), 'utf8'), 'xxx');
+    });
+
     it('a program that dies of a signal gives 128 and its number', async () => {
       const child = start(
         projectWith("process.kill(process.pid, 'SIGKILL'); setInterval(() => {}, 1e6);"),
