@@ -40,10 +40,17 @@ function mutate(folder: string, { patches }: Mutant): void {
 }
 
 /** Simulates until a seed has a violation; the last line that was written. */
-async function runSeeds(folder: string, seeds: number): Promise<{ lines: SeedLine[]; stderr: string }> {
+async function runSeeds(folder: string, { kinds }: Mutant): Promise<{ lines: SeedLine[]; stderr: string }> {
   const child = spawn(
     process.execPath,
-    [join(folder, 'dist/test/simulation/run-seeds.js'), '1', String(seeds), '1', '--stop-at-violation'],
+    [
+      join(folder, 'dist/test/simulation/run-seeds.js'),
+      '1',
+      String(seedsMax),
+      '1',
+      '--stop-at-violation',
+      ...(kinds === undefined ? [] : ['--kinds', kinds.join(',')]),
+    ],
     { cwd: folder },
   );
   const lines: SeedLine[] = [];
@@ -72,7 +79,7 @@ describe('the simulator', function () {
   for (const mutant of mutants) {
     it(`catches an engine in which ${mutant.name}`, async () => {
       mutate(folder, mutant);
-      const { lines, stderr } = await runSeeds(folder, seedsMax);
+      const { lines, stderr } = await runSeeds(folder, mutant);
       const caught = lines.find(({ violations }) => violations.length > 0);
       assert.ok(caught, `not within ${lines.length} seeds\n${stderr}`);
     });

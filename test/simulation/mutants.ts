@@ -4,6 +4,8 @@
  * a fault is missing. A patch whose text is no longer there fails its test: then the mutant is to be rewritten.
  */
 
+import type { FaultKind } from '../../src/testing/index.ts';
+
 export interface Patch {
   /** Below dist/src. */
   readonly file: string;
@@ -15,6 +17,8 @@ export interface Patch {
 export interface Mutant {
   readonly name: string;
   readonly patches: readonly Patch[];
+  /** The faults that it takes, where all kinds together would need thousands of seeds to hit on them. */
+  readonly kinds?: readonly FaultKind[];
 }
 
 const cycle = 'commit/commit-cycle.js';
@@ -113,7 +117,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a restore ends at the last stable offset',
     patches: [
       {
-        file: 'restore/changelog-restorer.js',
+        file: 'restore/replay-plan.js',
         find: "broker.admin.endOffsets(stores, 'read_uncommitted')",
         replace: "broker.admin.endOffsets(stores, 'read_committed')",
       },
@@ -141,10 +145,12 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a producer is trusted though its request may have been retried',
+    kinds: ['late duplicate', 'crash', 'fence'],
     patches: [{ file: cycle, find: 'this.#producer?.mayHaveRetried() === true', replace: 'false' }],
   },
   {
     name: 'the changelog position is read after the commit',
+    kinds: ['pause', 'delay'],
     patches: [
       { file: cycle, find: proven, replace: '' },
       {

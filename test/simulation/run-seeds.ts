@@ -2,10 +2,11 @@
  * Simulates seeds one after the other and writes a line of JSON for each to the standard output. A process of
  * its own: `npm run simulate` starts one per core, the mutants' test one per mutant.
  *
- *   node run-seeds.js FIRST COUNT STEP [--workload ledger|shop] [--stop-at-violation] [--log FILE]
+ *   node run-seeds.js FIRST COUNT STEP [--workload ledger|shop] [--kinds KIND,…] [--stop-at-violation] [--log FILE]
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { faultKinds } from '../../src/testing/index.ts';
 import { simulateLedger } from './ledger-simulation.ts';
 import { simulateShop } from './shop-simulation.ts';
 
@@ -24,14 +25,23 @@ const { values, positionals } = parseArgs({
   options: {
     workload: { type: 'string', default: 'ledger' },
     'stop-at-violation': { type: 'boolean', default: false },
+    kinds: { type: 'string' },
     log: { type: 'string' },
   },
 });
 const [first = 1, count = 1, step = 1] = positionals.map(Number);
+const kinds = values.kinds?.split(',').map((kind) => {
+  const known = faultKinds.find((name) => name === kind);
+  if (known === undefined) throw new Error(`${kind} is no fault; there are ${faultKinds.join(', ')}`);
+  return known;
+});
 const simulateSeed = values.workload === 'shop' ? simulateShop : simulateLedger;
 for (let i = 0; i < count; i++) {
   const seed = first + i * step;
-  const report = await simulateSeed(seed, { keepLog: values.log !== undefined });
+  const report = await simulateSeed(seed, {
+    keepLog: values.log !== undefined,
+    ...(kinds === undefined ? {} : { kinds }),
+  });
   const line: SeedLine = {
     seed,
     violations: report.violations,

@@ -5,7 +5,7 @@
  * Order: open ▸ start workers and load ▸ faults ▸ finish (stops the load, waits, judges) ▸ close.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { seededRandom } from '../../src/base/seeded-random.ts';
@@ -225,8 +225,20 @@ export class LedgerRun {
       return all && tasks.length === wanted && new Set(tasks).size === wanted;
     };
     await eventually(isReady, { timeoutMs, what: 'all tasks to run' }).catch((error: Error) => {
-      throw new Error(`${error.message} (${last})`);
+      throw new Error(`${error.message} (${last})\n  ${this.story}\n${this.#lastWords()}`);
     });
+  }
+
+  /** The last warnings of every worker, for a failure that nobody will see the folder of. */
+  #lastWords(): string {
+    return [...this.#slots.keys()]
+      .flatMap((name) => {
+        const path = join(this.folder, 'logs', `${name}.log`);
+        const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n') : [];
+        const told = lines.filter((line) => /"level":("(info|warn|error)"|[345]0)/.test(line)).slice(-15);
+        return [`  ${name}:`, ...told.map((line) => `    ${line}`)];
+      })
+      .join('\n');
   }
 
   /** Stops the load, lets everything come to rest and judges it. */

@@ -95,6 +95,8 @@ class Simulation {
   readonly #machines: SimulatedMachine[] = [];
   readonly #plans = new Map<string, ApplicationPlan>();
   readonly #log: string[] = [];
+  /** Which machine had each task when all had come to rest. */
+  #atRest: ReadonlyMap<string, SimulatedMachine> = new Map();
   #digest = 0x811c9dc5;
   /** What was awaited when it was last asked. */
   #awaited: string | undefined;
@@ -122,7 +124,7 @@ class Simulation {
     if (!(await this.#settle(broker))) {
       violations.push(`the cluster did not settle: ${await this.#during(this.#lag(broker))}`);
     }
-    const owners = this.#owners();
+    const owners = this.#atRest;
     for (const machine of this.#machines) machine.stop();
     const stopped = (): boolean => this.#machines.every(({ app }) => app === undefined);
     if (!(await this.#run(stopped, this.#scheduler.nowMs + 20_000)))
@@ -294,13 +296,19 @@ class Simulation {
   }
 
   async #settledNow(broker: EmbeddedBroker): Promise<boolean> {
+    const owners = new Map<string, SimulatedMachine>();
     if (this.#machines.some(({ app }) => app !== undefined && !app.ready)) return false;
     // All at one moment: the embedded broker answers in microtasks, and a pending offset is no answer.
     for (const [applicationId, plan] of this.#plans) {
       const inputs = plan.tasks.flatMap((task) => task.inputs);
-      const owned = this.#machines
-        .filter(({ application }) => application.applicationId === applicationId)
-        .flatMap(({ app }) => app?.status().tasks.map(({ taskId }) => taskId) ?? []);
+      const owned: string[] = [];
+      for (const machine of this.#machines) {
+        if (machine.application.applicationId !== applicationId) continue;
+        for (const { taskId } of machine.app?.status().tasks ?? []) {
+          owned.push(taskId);
+          owners.set(`${applicationId} ${taskId}`, machine);
+        }
+      }
       // One that lost a task and has not heard of it yet still names it: that is no rest.
       if (owned.length !== plan.tasks.length || new Set(owned).size !== owned.length) return false;
       const committed = await broker.admin.committedOffsets(applicationId, inputs).catch(() => undefined);
@@ -311,7 +319,9 @@ class Simulation {
     const all = await this.#allPartitions(broker);
     const ends = await broker.admin.endOffsets(all, 'read_uncommitted');
     const stable = await broker.admin.endOffsets(all, 'read_committed');
-    return ends.every((end, index) => stable[index] === end);
+    if (ends.some((end, index) => stable[index] !== end)) return false;
+    this.#atRest = owners;
+    return true;
   }
 
   async #allPartitions(broker: EmbeddedBroker): Promise<TopicPartition[]> {
@@ -344,27 +354,16 @@ class Simulation {
     return [...awaited, ...lines, ...states].join(', ');
   }
 
-  /** Which machine has each task. */
-  #owners(): Map<string, SimulatedMachine> {
-    const owners = new Map<string, SimulatedMachine>();
-    for (const machine of this.#machines) {
-      for (const { taskId } of machine.app?.status().tasks ?? []) {
-        const key = `${machine.application.applicationId} ${taskId}`;
-        const other = owners.get(key);
-        if (other !== undefined) this.#watch.violation(`${key} runs on ${other.name} and on ${machine.name}`);
-        owners.set(key, machine);
-      }
-    }
-    return owners;
-  }
-
   async #check(broker: EmbeddedBroker, owners: ReadonlyMap<string, SimulatedMachine>): Promise<string[]> {
     const violations: string[] = [];
     const stores = new Map<string, { key: Buffer; value: Buffer }[]>();
     for (const [applicationId, plan] of this.#plans) {
       for (const task of plan.tasks) {
         const machine = owners.get(`${applicationId} ${task.taskId}`);
-        if (machine === undefined) continue;
+        if (machine === undefined) {
+          violations.push(`task ${task.taskId} of ${applicationId} has no owner`);
+          continue;
+        }
         const entries = await readTask(machine.disk.disk, task);
         for (const { spec, changelog } of task.stores) {
           const found = entries.get(spec.name) ?? [];
