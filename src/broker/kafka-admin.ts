@@ -100,7 +100,9 @@ export class KafkaAdmin implements Admin {
       const found = await this.#committedOnce(groupId, partitions);
       if (found !== 'unstable') return found;
       if (this.#options.clock.monotonicMs() > deadlineMs) {
-        throw new StreamsError('BROKER_UNAVAILABLE', 'a pending transaction hides the committed offsets', {
+        const sentence =
+          'a pending transaction hides the committed offsets, or their coordinator does not answer';
+        throw new StreamsError('BROKER_UNAVAILABLE', sentence, {
           context: { group: groupId, waitedMs: stableOffsetTimeoutMs },
         });
       }
@@ -249,12 +251,19 @@ export class KafkaAdmin implements Admin {
     const asked = distinct(partitions);
     const doing = `the offsets of group ${groupId} cannot be read`;
     const reader = await this.#options.offsetReader(groupId);
-    const found = await requested(
-      doing,
-      reader.call<readonly (NativePartitionOffset | Error)[]>((consumer, done) =>
-        consumer.committed(asked, requestTimeoutMs, done),
-      ),
-    );
+    let found: readonly (NativePartitionOffset | Error)[];
+    try {
+      found = await requested(
+        doing,
+        reader.call<readonly (NativePartitionOffset | Error)[]>((consumer, done) =>
+          consumer.committed(asked, requestTimeoutMs, done),
+        ),
+      );
+    } catch (error) {
+      // The library asks again by itself while offsets are not stable, until its time is over.
+      if (error instanceof StreamsError && error.context.kafkaCode === kafkaCode.timedOut) return 'unstable';
+      throw error;
+    }
     const offsets = new Map<string, number>();
     for (const [index, { topic, partition }] of asked.entries()) {
       const entry = found[index];
