@@ -140,7 +140,12 @@ async function replayAll(
   options: RestoreOptions,
 ): Promise<boolean> {
   const byTopic = new Map(replays.map((replay) => [partitionKey(replay.topic, replay.partition), replay]));
-  const poll = () => consumer.poll({ recordsMax: batchRecordsMax, waitMs: 100 });
+  const poll = (): Promise<RecordBatch[]> => {
+    const batches = consumer.poll({ recordsMax: batchRecordsMax, waitMs: 100 });
+    // It may fail while a batch is being written, before it is waited for: that must not end the process.
+    batches.catch(() => undefined);
+    return batches;
+  };
   let polled: Promise<RecordBatch[]> | undefined = poll();
   while (polled !== undefined) {
     const batches: RecordBatch[] = await polled;

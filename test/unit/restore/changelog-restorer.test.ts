@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { sortableInteger } from '../../../src/base/bytes.ts';
+import { StreamsError } from '../../../src/base/errors.ts';
 import { silentTelemetry } from '../../../src/base/telemetry-port.ts';
 import { wallClock } from '../../../src/base/wall-clock.ts';
 import type { Broker, Producer } from '../../../src/broker/broker-port.ts';
@@ -91,6 +92,59 @@ function record(topic: string, key: Buffer, value: Buffer) {
 }
 
 describe('a restore', () => {
+  it('fails, and not the process with it, when reading fails while a batch is being written', async () => {
+    const bench = await Bench.open();
+    const live = await bench.producer('live');
+    await live.begin();
+    await bench.write(live, 'a', 'yes');
+    await live.commit();
+    const open = await bench.producer('open');
+    await open.begin();
+    await bench.write(open, 'b', 'not yet');
+    let polls = 0;
+    const failing: Broker = {
+      kind: bench.broker.kind,
+      admin: bench.broker.admin,
+      joinGroup: (options) => bench.broker.joinGroup(options),
+      openProducer: (options) => bench.broker.openProducer(options),
+      close: () => bench.broker.close(),
+      openConsumer: async (options) => {
+        const consumer = await bench.broker.openConsumer(options);
+        const { poll } = consumer;
+        consumer.poll = (asked) =>
+          ++polls === 1
+            ? poll.call(consumer, asked)
+            : Promise.reject(new StreamsError('BROKER_UNAVAILABLE', 'gone (injected)'));
+        return consumer;
+      },
+    };
+    // Slow enough for the rejection to come first.
+    const beforeWrite = async () => {
+      for (let turn = 0; turn < 5; turn++) await wallClock.yield();
+    };
+    const slow = new TaskState(
+      await openMemoryBackend({ beforeWrite }),
+      bench.plan.stores.map(({ spec }) => spec.name),
+      10,
+    );
+    const restored = restoreTask({
+      broker: failing,
+      groupId: 'app',
+      plan: bench.plan,
+      state: slow,
+      log: silentTelemetry.log,
+      progress: bench.progress,
+      abandoned: () => false,
+      nowMs: bench.nowMs,
+    });
+    await assert.rejects(
+      restored,
+      (error) => error instanceof StreamsError && error.code === 'BROKER_UNAVAILABLE',
+    );
+    assert.equal(polls, 2);
+    await open.abort();
+  });
+
   it('waits for the open transaction of a dead member that lies below the captured end', async () => {
     const bench = await Bench.open();
     const dead = await bench.producer('dead');
