@@ -127,6 +127,9 @@ describe('a restore', () => {
       bench.plan.stores.map(({ spec }) => spec.name),
       10,
     );
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', note);
     const restored = restoreTask({
       broker: failing,
       groupId: 'app',
@@ -137,10 +140,15 @@ describe('a restore', () => {
       abandoned: () => false,
       nowMs: bench.nowMs,
     });
-    await assert.rejects(
-      restored,
-      (error) => error instanceof StreamsError && error.code === 'BROKER_UNAVAILABLE',
-    );
+    try {
+      await assert.rejects(
+        restored,
+        (error) => error instanceof StreamsError && error.code === 'BROKER_UNAVAILABLE',
+      );
+    } finally {
+      process.off('unhandledRejection', note);
+    }
+    assert.deepEqual(unhandled, []);
     assert.equal(polls, 2);
     await open.abort();
   });
