@@ -5,8 +5,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'mocha';
 import type { KafkaCluster } from '../../scripts/kafka.mjs';
-import { wallClock } from '../../src/base/wall-clock.ts';
-import { killBroker, progress } from '../support/broker-faults.ts';
+import { killBroker, progress, standstill } from '../support/broker-faults.ts';
 import { LedgerRun } from '../support/ledger-run.ts';
 import { startCluster, stopCluster } from '../support/test-cluster.ts';
 
@@ -15,7 +14,7 @@ async function bounceTwo(run: LedgerRun, cluster: KafkaCluster): Promise<void> {
   await killBroker(run, cluster, 1);
   await cluster.kill(2);
   run.note('kill -9 broker 2');
-  await wallClock.sleep(8_000);
+  await standstill(run);
   await cluster.restart(2);
   await cluster.restart(1);
   run.load.resume();

@@ -15,12 +15,8 @@ import { balance } from '../../src/broker/embedded-assignor.ts';
 import { openEmbeddedBroker } from '../../src/broker/embedded-broker.ts';
 import { restoreTask } from '../../src/restore/changelog-restorer.ts';
 import { MemoryDisk } from '../../src/store/memory-backend.ts';
-import {
-  CommitBench,
-  type CommitBenchOptions,
-  countingTopology,
-  EagerClock,
-} from '../support/commit-bench.ts';
+import { CommitBench, type CommitBenchOptions, EagerClock } from '../support/commit-bench.ts';
+import { countingTopology } from '../support/counting-topology.ts';
 import { eventually } from '../support/eventually.ts';
 
 function failsWith(code: string): (error: unknown) => boolean {

@@ -19,6 +19,21 @@ export async function progress(run: LedgerRun, records: number, timeoutMs = 120_
   });
 }
 
+/** Resolves when no worker has committed anything for a hundred looks in a row: the fault has bitten. */
+export async function standstill(run: LedgerRun): Promise<void> {
+  let before = '';
+  let looks = 0;
+  await eventually(
+    async () => {
+      const now = [...(await run.statuses()).values()].map(({ commits }) => commits).join();
+      looks = now === before ? looks + 1 : 0;
+      before = now;
+      return looks >= 100;
+    },
+    { timeoutMs: 60_000, what: `work to stand still\n  ${run.story}` },
+  );
+}
+
 const backlog = 3_000;
 
 /** kill -9 of a broker while the workers are busy and the load stands still; it is the caller's to resume. */

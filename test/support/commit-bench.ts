@@ -9,14 +9,14 @@ import type { Broker, Consumer, GroupMember, Producer } from '../../src/broker/b
 import { openEmbeddedBroker } from '../../src/broker/embedded-broker.ts';
 import { CommitCycle, type CommitStep, type ProcessingGuarantee } from '../../src/commit/commit-cycle.ts';
 import { deadLetterPolicy } from '../../src/failure/failure-policy.ts';
-import type { KeyValueStore, Processor, ProcessorContext, Record } from '../../src/graph/processor.ts';
-import { Topology } from '../../src/graph/topology.ts';
+import type { Topology } from '../../src/graph/topology.ts';
 import { restoreTask } from '../../src/restore/changelog-restorer.ts';
-import { longSerde, stringSerde } from '../../src/serde/serde.ts';
+import { longSerde } from '../../src/serde/serde.ts';
 import { MemoryDisk } from '../../src/store/memory-backend.ts';
 import { TaskState } from '../../src/store/task-state.ts';
 import { StreamTask } from '../../src/task/stream-task.ts';
 import { type ApplicationPlan, planApplication } from '../../src/task/task-plan.ts';
+import { countingTopology } from './counting-topology.ts';
 
 /** A clock that moves by itself: a sleep takes no time and the clock says that it did. */
 export class EagerClock implements Clock {
@@ -46,44 +46,6 @@ export class EagerClock implements Clock {
   yield(): Promise<void> {
     return new Promise((resolve) => setImmediate(resolve));
   }
-}
-
-class Count implements Processor<string, string, string, number> {
-  #context!: ProcessorContext<string, number>;
-  #counts!: KeyValueStore<string, number>;
-
-  init(context: ProcessorContext<string, number>): void {
-    this.#context = context;
-    this.#counts = context.getStateStore('counts');
-  }
-
-  process(record: Record<string, string>): void {
-    const count = (this.#counts.get(record.key) ?? 0) + 1;
-    this.#counts.put(record.key, count);
-    this.#context.forward({ ...record, value: count });
-    // After its effects, so that a test sees them taken back.
-    if (record.value === 'poison') throw new Error('this record cannot be processed');
-  }
-}
-
-export function countingTopology(): Topology {
-  return new Topology()
-    .addSource({ name: 'in', topics: ['words'], keySerde: stringSerde, valueSerde: stringSerde })
-    .addStateStore({
-      name: 'counts',
-      kind: 'key-value',
-      keySerde: stringSerde,
-      valueSerde: longSerde,
-      changelog: true,
-    })
-    .addProcessor({ name: 'count', supplier: () => new Count(), parents: ['in'], stores: ['counts'] })
-    .addSink({
-      name: 'out',
-      topic: 'totals',
-      keySerde: stringSerde,
-      valueSerde: longSerde,
-      parents: ['count'],
-    });
 }
 
 export interface CommitBenchOptions {

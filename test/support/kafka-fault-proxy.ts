@@ -11,6 +11,7 @@
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { wallClock } from '../../src/base/wall-clock.ts';
+import { onFrames, withPort } from './kafka-frames.ts';
 
 /** Kafka's numbers of the requests that carry a transaction. */
 export const transactionalRequests = {
@@ -199,7 +200,8 @@ export class KafkaFaultProxy {
       return;
     }
     if (apiKey !== undefined && active !== undefined) this.#advance(active, apiKey);
-    if (!connection.isCut) connection.client.write(this.#withOurPort(frame));
+    if (!connection.isCut)
+      connection.client.write(withPort(frame, { from: this.#upstreamPort, to: this.#port }));
   }
 
   /** Follows the repetition, the end of its transaction and the next one's first steps. */
@@ -240,29 +242,4 @@ export class KafkaFaultProxy {
       for (const frame of connection.waiting.splice(0)) this.#forward(connection, frame);
     }
   }
-
-  /** Replaces `127.0.0.1` followed by the broker's port, which is how both metadata answers write it. */
-  #withOurPort(frame: Buffer): Buffer {
-    const host = Buffer.from('127.0.0.1');
-    for (let at = frame.indexOf(host); at >= 0; at = frame.indexOf(host, at + 1)) {
-      const portAt = at + host.length;
-      if (portAt + 4 <= frame.length && frame.readInt32BE(portAt) === this.#upstreamPort) {
-        frame.writeInt32BE(this.#port, portAt);
-      }
-    }
-    return frame;
-  }
-}
-
-/** Calls `each` with every whole frame, its four length bytes included. */
-function onFrames(socket: Socket, each: (frame: Buffer) => void): void {
-  let pending: Buffer = Buffer.alloc(0);
-  socket.on('data', (chunk: Buffer) => {
-    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
-    while (pending.length >= 4 && pending.length >= 4 + pending.readInt32BE(0)) {
-      const end = 4 + pending.readInt32BE(0);
-      each(Buffer.from(pending.subarray(0, end)));
-      pending = pending.subarray(end);
-    }
-  });
 }

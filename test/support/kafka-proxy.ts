@@ -6,6 +6,7 @@
  * clients come back through the proxy.
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { onFrames, withPort } from './kafka-frames.ts';
 
 /** Kafka's number of the request that commits or aborts a transaction. */
 export const endTransactionRequest = 26;
@@ -105,32 +106,7 @@ export class KafkaProxy {
     onFrames(upstream, (frame) => {
       const waiting = answers.get(frame.readInt32BE(4));
       if (waiting !== undefined) waiting(frame.subarray(4));
-      if (!isCut) client.write(this.#withOurPort(frame));
+      if (!isCut) client.write(withPort(frame, { from: this.#upstreamPort, to: this.#port }));
     });
   }
-
-  /** Replaces `127.0.0.1` followed by the broker's port, which is how both metadata answers write it. */
-  #withOurPort(frame: Buffer): Buffer {
-    const host = Buffer.from('127.0.0.1');
-    for (let at = frame.indexOf(host); at >= 0; at = frame.indexOf(host, at + 1)) {
-      const portAt = at + host.length;
-      if (portAt + 4 <= frame.length && frame.readInt32BE(portAt) === this.#upstreamPort) {
-        frame.writeInt32BE(this.#port, portAt);
-      }
-    }
-    return frame;
-  }
-}
-
-/** Calls `each` with every whole frame, its four length bytes included. */
-function onFrames(socket: Socket, each: (frame: Buffer) => void): void {
-  let pending: Buffer = Buffer.alloc(0);
-  socket.on('data', (chunk: Buffer) => {
-    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
-    while (pending.length >= 4 && pending.length >= 4 + pending.readInt32BE(0)) {
-      const end = 4 + pending.readInt32BE(0);
-      each(Buffer.from(pending.subarray(0, end)));
-      pending = pending.subarray(end);
-    }
-  });
 }

@@ -9,49 +9,11 @@ import type { Telemetry } from '../../../../src/base/telemetry-port.ts';
 import { wallClock } from '../../../../src/base/wall-clock.ts';
 import type { Broker } from '../../../../src/broker/broker-port.ts';
 import { openEmbeddedBroker } from '../../../../src/broker/embedded-broker.ts';
-import type { KeyValueStore, Processor, ProcessorContext, Record } from '../../../../src/graph/processor.ts';
-import { Topology } from '../../../../src/graph/topology.ts';
-import { longSerde, stringSerde } from '../../../../src/serde/serde.ts';
+import { longSerde } from '../../../../src/serde/serde.ts';
 import { MemoryDisk } from '../../../../src/store/memory-backend.ts';
+import { countingTopology } from '../../../support/counting-topology.ts';
 import { eventually } from '../../../support/eventually.ts';
 import { killable } from './killable.ts';
-
-class Count implements Processor<string, string, string, number> {
-  #context!: ProcessorContext<string, number>;
-  #counts!: KeyValueStore<string, number>;
-
-  init(context: ProcessorContext<string, number>): void {
-    this.#context = context;
-    this.#counts = context.getStateStore('counts');
-  }
-
-  process(record: Record<string, string>): void {
-    const count = (this.#counts.get(record.key) ?? 0) + 1;
-    this.#counts.put(record.key, count);
-    this.#context.forward({ ...record, value: count });
-  }
-}
-
-/** words ▸ counted per key ▸ totals; one sub-topology, one task a partition */
-export function countingTopology(): Topology {
-  return new Topology()
-    .addSource({ name: 'in', topics: ['words'], keySerde: stringSerde, valueSerde: stringSerde })
-    .addStateStore({
-      name: 'counts',
-      kind: 'key-value',
-      keySerde: stringSerde,
-      valueSerde: longSerde,
-      changelog: true,
-    })
-    .addProcessor({ name: 'count', supplier: () => new Count(), parents: ['in'], stores: ['counts'] })
-    .addSink({
-      name: 'out',
-      topic: 'totals',
-      keySerde: stringSerde,
-      valueSerde: longSerde,
-      parents: ['count'],
-    });
-}
 
 /** One process on one machine. */
 export interface Instance {
