@@ -13,6 +13,9 @@ export interface FaultInjectorOptions {
   /** Grows while machines are added. */
   readonly machines: readonly SimulatedMachine[];
   readonly plan: readonly PlannedFault[];
+  /** From this virtual millisecond on, while fewer than `atLeast` faults have struck, they strike at any step. */
+  readonly insistFromMs: number;
+  readonly atLeast: number;
   /** How far a clock jumps at most, either way. */
   readonly clockJumpMsMax: number;
   readonly addMachine: (application: SimulatedApplication) => SimulatedMachine;
@@ -45,8 +48,11 @@ export class FaultInjector {
     const { nowMs } = this.#scheduler;
     if (this.#waiting.length === 0 || (this.#waiting[0] as PlannedFault).notBeforeMs > nowMs)
       return undefined;
+    const { atLeast, insistFromMs } = this.#options;
+    // A step may never come up again (no store is restored): the fault would wait for it in vain.
+    const anywhere = nowMs >= insistFromMs && this.struck.length < atLeast;
     const at = this.#waiting.findIndex(
-      (fault) => fault.notBeforeMs <= nowMs && fault.step === step && fault.side === side,
+      (fault) => fault.notBeforeMs <= nowMs && (anywhere || (fault.step === step && fault.side === side)),
     );
     const fault = this.#waiting[at];
     const machine = this.#options.machines.find((each) => each.process === process);

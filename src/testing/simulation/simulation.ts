@@ -83,6 +83,9 @@ export interface SimulationReport {
   readonly log: readonly string[];
 }
 
+/** That many faults strike in every run that plans as many. */
+const faultsAtLeast = 5;
+
 export async function simulate(options: SimulationOptions): Promise<SimulationReport> {
   return new Simulation(options).run();
 }
@@ -204,6 +207,8 @@ class Simulation {
         overMs,
         kinds: faults?.kinds ?? faultKinds,
       }),
+      insistFromMs: this.#scheduler.nowMs + overMs * 0.7,
+      atLeast: faultsAtLeast,
       clockJumpMsMax: faults?.clockJumpMsMax ?? 7_200_000,
       addMachine: (application) => add(application, `extra-${this.#machines.length}`),
       onStruck: (kind, step) => countFault(coverage, kind, step),
