@@ -47,7 +47,18 @@ export {
 } from './broker/embedded-broker.ts';
 export { type KafkaBrokerOptions, openKafkaBroker } from './broker/kafka-broker.ts';
 export type { CommitStep, ProcessingGuarantee } from './commit/commit-cycle.ts';
-export type { BranchedKStream, KGroupedStream, KGroupedTable, KStream, KTable } from './dsl/api.ts';
+export type {
+  BranchedKStream,
+  CogroupedKStream,
+  KGroupedStream,
+  KGroupedTable,
+  KStream,
+  KTable,
+  SessionWindowedCogroupedKStream,
+  SessionWindowedKStream,
+  TimeWindowedCogroupedKStream,
+  TimeWindowedKStream,
+} from './dsl/api.ts';
 export type { Change } from './dsl/change.ts';
 export type {
   AggregateOptions,
@@ -78,7 +89,41 @@ export type {
   VersionedOptions,
 } from './dsl/options.ts';
 export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
+export type {
+  BufferLimits,
+  StrictBuffer,
+  SuppressBuffer,
+  Suppressed,
+  UntilTimeLimit,
+  UntilWindowCloses,
+} from './dsl/suppressed.ts';
 export { timestampedSerde, type ValueAndTimestamp } from './dsl/timestamped.ts';
+export type {
+  EmitStrategy,
+  Merger,
+  WindowedAggregateOptions,
+  WindowedMaterialized,
+  WindowedSameTypeOptions,
+  WindowedTableOptions,
+} from './dsl/windowed-options.ts';
+export {
+  type AnyWindows,
+  type FixedWindows,
+  type SessionWindows,
+  type SlidingWindows,
+  sessionWindowedSerde,
+  sessionWindows,
+  slidingWindows,
+  type TimeWindows,
+  timeWindowedSerde,
+  timeWindows,
+  type UnlimitedWindows,
+  unlimitedEndMs,
+  unlimitedWindows,
+  type Window,
+  type Windowed,
+  type WindowedSerde,
+} from './dsl/windows.ts';
 export { deadLetterTopic } from './failure/dead-letter.ts';
 export { deadLetterPolicy, type FailurePolicy } from './failure/failure-policy.ts';
 export type { StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
@@ -91,6 +136,9 @@ export type {
   PunctuationType,
   Record,
   RecordMetadata,
+  SessionKey,
+  SessionStore,
+  SingleWindowStore,
   StateStore,
   Timer,
   TimerClock,
@@ -98,6 +146,7 @@ export type {
   VersionedKeyValueStore,
   VersionedPut,
   VersionedRecord,
+  WindowKey,
   WindowStore,
 } from './graph/processor.ts';
 export { Topology } from './graph/topology.ts';
