@@ -13,12 +13,13 @@ function sinkTopic(node: SinkNode): string {
   return typeof node.topic === 'function' ? 'chosen per record' : node.topic.name;
 }
 
-function describeNode(node: GraphNode): string {
+function describeNode(node: GraphNode, companions: ReadonlySet<string>): string {
   if (node.kind === 'source') {
     return `    Source: ${node.name} (topics: [${node.topics.map((topic) => topic.name).join(', ')}])\n      --> ${list(node.children)}\n`;
   }
   if (node.kind === 'processor') {
-    return `    Processor: ${node.name} (stores: [${node.stores.join(', ')}])\n      --> ${list(node.children)}\n      <-- ${list(node.parents)}\n`;
+    const stores = node.stores.filter((name) => !companions.has(name));
+    return `    Processor: ${node.name} (stores: [${stores.join(', ')}])\n      --> ${list(node.children)}\n      <-- ${list(node.parents)}\n`;
   }
   const topic =
     typeof node.topic === 'function' ? 'extractor class: per record' : `topic: ${node.topic.name}`;
@@ -26,9 +27,10 @@ function describeNode(node: GraphNode): string {
 }
 
 export function describeText(subtopologies: readonly Subtopology[]): string {
-  const parts = subtopologies.map(
-    (part) => `  Sub-topology: ${part.id}\n${part.nodes.map(describeNode).join('')}\n`,
-  );
+  const parts = subtopologies.map(({ id, nodes, stores }) => {
+    const companions = new Set(stores.filter(({ companion }) => companion === true).map(({ name }) => name));
+    return `  Sub-topology: ${id}\n${nodes.map((node) => describeNode(node, companions)).join('')}\n`;
+  });
   // The stray blank stands before the first one only, as in Kafka Streams: viewers compare the text.
   return `Topologies:\n ${parts.join('')}`;
 }
