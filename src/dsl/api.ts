@@ -78,6 +78,13 @@ export interface KStream<K, V> {
     joiner: ValueJoiner<K, V, VT, VOut>,
     joined?: Joined<K, V>,
   ): KStream<K, VOut>;
+  /** With a global table: each record with the row of the key that `keySelector` names, null for none. */
+  join<KG, VG, VOut>(
+    table: GlobalKTable<KG, VG>,
+    keySelector: KeyValueMapper<K, V, KG | null>,
+    joiner: ValueJoiner<K, V, VG, VOut>,
+    options?: Named,
+  ): KStream<K, VOut>;
   /** As `join`; a record without partner comes out with null beside it, once its window is over. */
   leftJoin<V2, VOut>(
     other: KStream<K, V2>,
@@ -90,6 +97,13 @@ export interface KStream<K, V> {
     table: KTable<K, VT>,
     joiner: ValueJoiner<K, V, VT | null, VOut>,
     joined?: Joined<K, V>,
+  ): KStream<K, VOut>;
+  /** As `join`; a record without row, or without a key for it, comes out with null beside it. */
+  leftJoin<KG, VG, VOut>(
+    table: GlobalKTable<KG, VG>,
+    keySelector: KeyValueMapper<K, V, KG | null>,
+    joiner: ValueJoiner<K, V, VG | null, VOut>,
+    options?: Named,
   ): KStream<K, VOut>;
   /** As `leftJoin`, and records of the other stream without partner come out too. */
   outerJoin<V2, VOut>(

@@ -72,9 +72,14 @@ export interface Joined<K, V> {
   readonly name?: string;
   readonly keySerde?: Serde<K>;
   readonly valueSerde?: SerdeFor<NonNullable<V>>;
+  /**
+   * Holds each stream record back until the newest one is so many milliseconds ahead, so that changes of the
+   * table that come late are seen. The table must be versioned.
+   */
+  readonly gracePeriodMs?: number;
 }
 
-export interface StreamJoined<K, V, VOther> extends Joined<K, V> {
+export interface StreamJoined<K, V, VOther> extends Omit<Joined<K, V>, 'gracePeriodMs'> {
   /** Names the join's stores, and so their changelogs. */
   readonly storeName?: string;
   readonly otherValueSerde?: SerdeFor<NonNullable<VOther>>;
