@@ -62,6 +62,8 @@ export type {
   Branched,
   Consumed,
   ForeachAction,
+  ForeignKeyExtractor,
+  ForeignKeyJoinOptions,
   Grouped,
   Initializer,
   Joined,

@@ -14,6 +14,7 @@ import type {
   Aggregator,
   Branched,
   ForeachAction,
+  ForeignKeyJoinOptions,
   Grouped,
   Initializer,
   Joined,
@@ -175,11 +176,26 @@ export interface KTable<K, V> {
     joiner: ValueJoiner<K, V, V2, VOut | null>,
     options?: TableOptions<K, VOut>,
   ): KTable<K, VOut>;
+  /**
+   * Rows with the row of the other table that their foreign key names. Either side's changes come through; where
+   * several rows name one key, all of them do.
+   */
+  join<KO, VO, VOut>(
+    other: KTable<KO, VO>,
+    joiner: ValueJoiner<K, V, VO, VOut | null>,
+    options: ForeignKeyJoinOptions<K, V, KO, VOut>,
+  ): KTable<K, VOut>;
   /** Each row of this table, with the other's or null beside it. */
   leftJoin<V2, VOut>(
     other: KTable<K, V2>,
     joiner: ValueJoiner<K, V, V2 | null, VOut | null>,
     options?: TableOptions<K, VOut>,
+  ): KTable<K, VOut>;
+  /** As `join` by foreign key; a row that names no row, or no key, has null beside it. */
+  leftJoin<KO, VO, VOut>(
+    other: KTable<KO, VO>,
+    joiner: ValueJoiner<K, V, VO | null, VOut | null>,
+    options: ForeignKeyJoinOptions<K, V, KO, VOut>,
   ): KTable<K, VOut>;
   /** Each key that either table has. */
   outerJoin<V2, VOut>(

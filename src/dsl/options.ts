@@ -110,6 +110,16 @@ export interface TableOptions<K, V> extends Named {
   readonly materialized?: Materialized<K, V>;
 }
 
+/** The other table's key for a row of this one; null when it has none. Must be pure. */
+export type ForeignKeyExtractor<K, V, KO> = (value: V, key: K) => KO | null;
+
+/** Of a join by foreign key. `named` also names its topics and the store of subscriptions. */
+export interface ForeignKeyJoinOptions<K, V, KO, VOut> extends TableOptions<K, VOut> {
+  readonly foreignKeyExtractor: ForeignKeyExtractor<K, V, KO>;
+  /** How the other table's topic is partitioned, when not by Kafka's default; the value is always null. */
+  readonly otherPartitioner?: StreamPartitioner;
+}
+
 /** Of an operator that keeps the type of its values. */
 export interface SameTypeOptions<K, V> extends Named {
   readonly materialized?: Omit<Materialized<K, V>, 'valueSerde'> & { readonly valueSerde?: SerdeFor<V> };

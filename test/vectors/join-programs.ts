@@ -34,6 +34,7 @@ export const joinPrograms: Readonly<Record<string, ProgramBuilder>> = {
   'stream-stream-self': (vector) => program(vector, streamStream),
   'stream-table': (vector) => program(vector, streamTable),
   'stream-globaltable': (vector) => program(vector, streamGlobalTable),
+  'table-table-fk': (vector) => program(vector, tableTableByForeignKey),
   'table-table': (vector) => program(vector, tableTable),
 };
 
@@ -116,6 +117,22 @@ function tableTable(vector: VectorCase, parts: Parts): KStream<VectorKey, string
   const first = joinTables(vector.join, left, right, joiner);
   const result = vector.thenJoin === undefined ? first : joinTables(vector.thenJoin, first, right, joiner);
   return result.toStream();
+}
+
+function tableTableByForeignKey(vector: VectorCase, parts: Parts): KStream<VectorKey, string | null> {
+  const { builder } = parts;
+  const left = builder.table<VectorKey, string>('left', tableOf(vector, 'left', parts));
+  const right = builder.table<VectorKey, string>('right', tableOf(vector, 'right', parts));
+  const foreignKeyExtractor = (value: string): string | null => {
+    const foreignKey = value.split('|')[1] ?? null;
+    return vector.extractor === 'always-null' || foreignKey === 'returnNull' ? null : foreignKey;
+  };
+  const pair = (a: string, b: string | null): string => `(${a},${b})`;
+  const joined =
+    vector.join === 'inner'
+      ? left.join(right, pair, { foreignKeyExtractor })
+      : left.leftJoin(right, pair, { foreignKeyExtractor });
+  return joined.toStream();
 }
 
 function joinTables(
