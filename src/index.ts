@@ -72,6 +72,7 @@ export type {
   KeyValueMapper,
   Materialized,
   Named,
+  OuterStreamJoined,
   Predicate,
   ProcessOptions,
   Produced,

@@ -27,12 +27,12 @@ import type {
   KeyValue,
   KeyValueMapper,
   Named,
+  OuterStreamJoined,
   Predicate,
   ProcessOptions,
   Produced,
   Repartitioned,
   SameTypeOptions,
-  StreamJoined,
   TypePredicate,
   ValueJoiner,
   ValueMapper,
@@ -224,7 +224,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     other: Joinable<K>,
     second: AnyFunction,
     third?: JoinWindows | Joined<K, V> | AnyFunction,
-    fourth?: StreamJoined<K, V, never> | Named,
+    fourth?: OuterStreamJoined<K, V, never> | Named,
   ): KStream<K, never> {
     return this.#join(other, second, third, fourth, false);
   }
@@ -233,7 +233,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     other: Joinable<K>,
     second: AnyFunction,
     third?: JoinWindows | Joined<K, V> | AnyFunction,
-    fourth?: StreamJoined<K, V, never> | Named,
+    fourth?: OuterStreamJoined<K, V, never> | Named,
   ): KStream<K, never> {
     return this.#join(other, second, third, fourth, true);
   }
@@ -242,7 +242,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     other: KStream<K, V2>,
     joiner: ValueJoiner<K, V | null, V2 | null, VOut>,
     windows: JoinWindows,
-    joined?: StreamJoined<K, V, V2>,
+    joined?: OuterStreamJoined<K, V, V2>,
   ): KStream<K, VOut> {
     return this.#joinStream(other, joiner, windows, joined, outer);
   }
@@ -251,7 +251,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     other: KStream<K, V2>,
     joiner: ValueJoiner<K, V | null, V2 | null, VOut>,
     windows: JoinWindows,
-    joined: StreamJoined<K, V, V2> | undefined,
+    joined: OuterStreamJoined<K, V, V2> | undefined,
     preserved: Preserved,
   ): KStream<K, VOut> {
     const right = this.#graph.streamHandle(other);
@@ -263,7 +263,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     other: Joinable<K>,
     second: AnyFunction,
     third: JoinWindows | Joined<K, V> | AnyFunction | undefined,
-    fourth: StreamJoined<K, V, V2> | Named | undefined,
+    fourth: OuterStreamJoined<K, V, V2> | Named | undefined,
     isLeft: boolean,
   ): KStream<K, VOut> {
     const graph = this.#graph;
@@ -282,7 +282,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
       const joined = (third ?? {}) as Joined<K, V>;
       return joinStreamTable(graph, this.#handle, other as KTable<K, V2>, joiner, joined, isLeft);
     }
-    const joined = fourth as StreamJoined<K, V, V2> | undefined;
+    const joined = fourth as OuterStreamJoined<K, V, V2> | undefined;
     const preserved = isLeft ? left : inner;
     return this.#joinStream(other as KStream<K, V2>, joiner, third as JoinWindows, joined, preserved);
   }
