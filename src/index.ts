@@ -50,6 +50,7 @@ export type { CommitStep, ProcessingGuarantee } from './commit/commit-cycle.ts';
 export type {
   BranchedKStream,
   CogroupedKStream,
+  GlobalKTable,
   KGroupedStream,
   KGroupedTable,
   KStream,
@@ -66,6 +67,8 @@ export type {
   Branched,
   Consumed,
   ForeachAction,
+  ForeignKeyExtractor,
+  ForeignKeyJoinOptions,
   Grouped,
   Initializer,
   Joined,
@@ -74,6 +77,7 @@ export type {
   KeyValueMapper,
   Materialized,
   Named,
+  OuterStreamJoined,
   Predicate,
   ProcessOptions,
   Produced,
@@ -149,7 +153,7 @@ export type {
   WindowKey,
   WindowStore,
 } from './graph/processor.ts';
-export { Topology } from './graph/topology.ts';
+export { type AddGlobalStore, Topology } from './graph/topology.ts';
 export { createPinoLogger, type LogLevel } from './observe/pino-logger.ts';
 export { createPrometheusMetrics, type PrometheusMetrics } from './observe/prometheus-metrics.ts';
 export { type EmbeddedRegistryOptions, openEmbeddedRegistry } from './registry/embedded-registry.ts';
@@ -174,4 +178,5 @@ export {
 } from './serde/serde.ts';
 export { openMemoryBackend } from './store/memory-backend.ts';
 export { openRocksDbBackend } from './store/rocksdb-backend.ts';
+export type { GlobalStatus } from './thread/global-tables.ts';
 export type { StandbyStatus } from './thread/standby-tasks.ts';

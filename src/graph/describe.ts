@@ -2,8 +2,8 @@
  * A topology in three forms. The text is Kafka Streams' own, so that existing viewers parse it
  * (source: org.apache.kafka.streams.processor.internals.InternalTopologyBuilder.TopologyDescription).
  */
-import type { GraphNode, SinkNode } from './node.ts';
-import type { Subtopology } from './subtopology.ts';
+import type { GlobalStoreSpec, GraphNode, SinkNode } from './node.ts';
+import type { TopologyParts } from './subtopology.ts';
 
 function list(names: readonly string[]): string {
   return names.length === 0 ? 'none' : names.join(', ');
@@ -26,13 +26,23 @@ function describeNode(node: GraphNode, companions: ReadonlySet<string>): string 
   return `    Sink: ${node.name} (${topic})\n      <-- ${list(node.parents)}\n`;
 }
 
-export function describeText(subtopologies: readonly Subtopology[]): string {
-  const parts = subtopologies.map(({ id, nodes, stores }) => {
+function describeGlobal({ source, processor, topic, store }: GlobalStoreSpec): string {
+  return (
+    `    Source: ${source} (topics: [${topic}])\n      --> ${processor}\n` +
+    `    Processor: ${processor} (stores: [${store.name}])\n      --> none\n      <-- ${source}\n`
+  );
+}
+
+export function describeText({ subtopologies, globals }: TopologyParts): string {
+  const texts: string[] = [];
+  for (const { id, nodes, stores } of subtopologies) {
     const companions = new Set(stores.filter(({ companion }) => companion === true).map(({ name }) => name));
-    return `  Sub-topology: ${id}\n${nodes.map((node) => describeNode(node, companions)).join('')}\n`;
-  });
+    texts[id] = `  Sub-topology: ${id}\n${nodes.map((node) => describeNode(node, companions)).join('')}\n`;
+  }
+  for (const { id, spec } of globals)
+    texts[id] = `  Sub-topology: ${id} for global store (will not generate tasks)\n${describeGlobal(spec)}`;
   // The stray blank stands before the first one only, as in Kafka Streams: viewers compare the text.
-  return `Topologies:\n ${parts.join('')}`;
+  return `Topologies:\n ${texts.join('')}`;
 }
 
 export interface TopologyJson {
@@ -48,9 +58,17 @@ export interface TopologyJson {
       readonly children: readonly string[];
     }[];
   }[];
+  /** Read whole by every instance; numbered among the sub-topologies, without tasks. */
+  readonly globalStores: readonly {
+    readonly id: number;
+    readonly store: string;
+    readonly topic: string;
+    readonly source: string;
+    readonly processor: string;
+  }[];
 }
 
-export function describeJson(subtopologies: readonly Subtopology[]): TopologyJson {
+export function describeJson({ subtopologies, globals }: TopologyParts): TopologyJson {
   return {
     subtopologies: subtopologies.map((part) => ({
       id: part.id,
@@ -64,10 +82,17 @@ export function describeJson(subtopologies: readonly Subtopology[]): TopologyJso
         return { ...base, stores: node.stores };
       }),
     })),
+    globalStores: globals.map(({ id, spec: { store, topic, source, processor } }) => ({
+      id,
+      store: store.name,
+      topic,
+      source,
+      processor,
+    })),
   };
 }
 
-export function describeDot(subtopologies: readonly Subtopology[]): string {
+export function describeDot({ subtopologies, globals }: TopologyParts): string {
   const id = (name: string): string => JSON.stringify(name);
   const lines = ['digraph topology {', '  rankdir=LR;', '  node [shape=box, style=rounded];'];
   const topics = new Set<string>();
@@ -94,6 +119,12 @@ export function describeDot(subtopologies: readonly Subtopology[]): string {
         for (const start of from) lines.push(`  ${id(start)} -> ${id(to)};`);
       }
     }
+  }
+  for (const { spec } of globals) {
+    const store = `store ${spec.store.name}`;
+    lines.push(`  ${id(store)} [label=${id(spec.store.name)}, shape=cylinder, peripheries=2];`);
+    lines.push(`  ${id(`topic ${spec.topic}`)} -> ${id(store)};`);
+    topics.add(spec.topic);
   }
   for (const topic of topics)
     lines.push(
