@@ -165,6 +165,9 @@ export function serverProperties(state, broker, dataFolder) {
     'group.consumer.session.timeout.ms': 6000,
     'group.consumer.min.heartbeat.interval.ms': 500,
     'group.consumer.heartbeat.interval.ms': 1000,
+    // How often timed-out transactions are looked for, every ten seconds by default: who takes a dead member's tasks over
+    // waits for its transaction to be ended.
+    'transaction.abort.timed.out.transaction.cleanup.interval.ms': 1000,
     // 128 MB by default, a quarter of this heap.
     'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
     ...state.settings,
