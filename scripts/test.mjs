@@ -234,12 +234,12 @@ class TestRun {
       .filter(Boolean)
       .map((line) => JSON.parse(line));
     let failed = 0;
-    for (const { event, title, file } of events) {
+    for (const { event, title, file, reason } of events) {
       if (event === 'pass') this.passed += 1;
       if (event !== 'fail' && event !== 'skip') continue;
       failed += 1;
       this.#fail(
-        `${file ? `${relative(join(projectRoot, 'dist'), file)}: ` : ''}${title}${event === 'skip' ? ' (skipped)' : ''}`,
+        `${file ? `${relative(join(projectRoot, 'dist'), file)}: ` : ''}${title}${event === 'skip' ? ' (skipped)' : ''}${reason ? `\n${reason.replace(/^/gm, '    ')}` : ''}`,
       );
     }
     const last = events.at(-1);

@@ -168,11 +168,7 @@ export class KafkaGroupMember implements GroupMember {
       lost ||
       session.handle.isClosing
     ) {
-      return Promise.reject(
-        new StreamsError('MEMBER_FENCED', 'this instance is not a member of the group now', {
-          context: { group: this.groupId },
-        }),
-      );
+      return Promise.reject(this.#notMember());
     }
     return session.handle.call<void>((consumer, done: Done<void>) => {
       if (consumer.assignmentLost()) {
@@ -189,6 +185,17 @@ export class KafkaGroupMember implements GroupMember {
     });
   }
 
+  /** False once the group has put this member out, and while it joins anew. */
+  get #isMember(): boolean {
+    return !this.#closed && this.#fenced === undefined && this.#session !== undefined;
+  }
+
+  #notMember(): StreamsError {
+    return new StreamsError('MEMBER_FENCED', 'this instance is not a member of the group now', {
+      context: { group: this.groupId },
+    });
+  }
+
   async #commitPatiently(offsets: readonly PartitionOffset[]): Promise<void> {
     const { clock } = this.#options;
     const deadlineMs = clock.monotonicMs() + commitTimeoutMs;
@@ -200,7 +207,12 @@ export class KafkaGroupMember implements GroupMember {
         );
       } catch (thrown) {
         if (thrown instanceof StreamsError) throw thrown;
-        const failure = offsetsError(asNativeError(thrown), { group: this.groupId });
+        const error = asNativeError(thrown);
+        // The group may have put this member out just now: the next attempt is told so.
+        if (error.code === kafkaCode.fatal && this.#session !== undefined)
+          await this.#failed(this.#session, error);
+        if (!this.#isMember) throw this.#notMember();
+        const failure = offsetsError(error, { group: this.groupId });
         if (failure.kind !== 'retriable' || clock.monotonicMs() >= deadlineMs) throw failure;
         await clock.sleep(commitPauseMs);
       }
@@ -214,11 +226,14 @@ export class KafkaGroupMember implements GroupMember {
   ): Promise<void> {
     const { clock } = this.#options;
     const list = offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
+    const session = this.#session;
     const answer: CommitAnswer = { text: offsetsText(list), result: undefined };
     this.#awaited = answer;
     consumer.commit(list);
-    // The library answers inside a poll, and whoever waits for this commit may not be polling.
+    // The library answers inside a poll, and whoever waits for this commit may not be polling. A client object
+    // that has died answers nothing more.
     while (answer.result === undefined) {
+      if (!this.#isMember || this.#session !== session) throw this.#notMember();
       if (clock.monotonicMs() >= deadlineMs)
         throw { code: kafkaCode.timedOut, message: 'the broker does not answer' } satisfies NativeError;
       await this.#serve();

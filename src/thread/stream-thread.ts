@@ -49,6 +49,8 @@ export class StreamThread {
       clock,
       positionIntervalMs: 1_000,
       onCommitted: options.onCommitted,
+      processingGuarantee: settings.processingGuarantee,
+      onStep: options.onCommitStep,
     });
     this.#running = new RunningTasks(options, this.#stop.signal);
     this.#standbys =

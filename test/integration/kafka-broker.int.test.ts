@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { performance } from 'node:perf_hooks';
 import { after, before, describe, it } from 'mocha';
 import type { StreamsError } from '../../src/base/errors.ts';
+import { silentTelemetry } from '../../src/base/telemetry-port.ts';
 import type { Broker, GroupMember, OutgoingRecord } from '../../src/broker/broker-port.ts';
 import { eventually } from '../support/eventually.ts';
 import { openTestKafka, testKafka, uniqueName } from '../support/kafka.ts';
@@ -218,6 +219,39 @@ describe('a Kafka group member', function () {
     await holder.close();
     await settle(newcomer, 3);
     await newcomer.close();
+  });
+
+  it('refuses offsets as fenced once the library has heard that another took its name', async () => {
+    let hasHeard = false;
+    const log = {
+      ...silentTelemetry.log,
+      warn: (_message: string, fields?: Record<string, unknown>) => {
+        hasHeard ||= fields?.facility === 'FATAL';
+      },
+    };
+    const own = await openTestKafka({ groupProtocol: 'classic', log });
+    try {
+      const tokens = uniqueName('tokens');
+      await own.admin.createTopics([{ name: tokens, partitions: 2 }]);
+      const options = {
+        groupId: uniqueName('group'),
+        topic: tokens,
+        instanceId: 'one',
+        sessionTimeoutMs: 6_000,
+      };
+      const older = await own.joinGroup(options);
+      await settle(older, 2);
+      const newer = await own.joinGroup(options);
+      await settle(newer, 2);
+      // Its heartbeat tells the library, and no poll of ours has told the member yet.
+      await eventually(() => hasHeard, { what: 'the library to be told', timeoutMs: 30_000 });
+      await assert.rejects(
+        older.commitOffsets([{ topic: tokens, partition: 0, offset: 1 }]),
+        codeIs('MEMBER_FENCED'),
+      );
+    } finally {
+      await own.close();
+    }
   });
 
   it('closes with a revocation unanswered', async () => {
