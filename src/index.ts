@@ -71,7 +71,9 @@ export type {
   Materialized,
   Named,
   Predicate,
+  Printed,
   ProcessOptions,
+  ProcessValuesOptions,
   Produced,
   Reducer,
   Repartitioned,
@@ -79,15 +81,18 @@ export type {
   SerdeFor,
   StreamJoined,
   TableOptions,
+  TransformValuesOptions,
   TypePredicate,
   ValueJoiner,
   ValueMapper,
+  ValueTransformerSupplier,
+  ValueTransformerWithKey,
 } from './dsl/options.ts';
 export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
 export { timestampedSerde, type ValueAndTimestamp } from './dsl/timestamped.ts';
 export { deadLetterTopic } from './failure/dead-letter.ts';
 export { deadLetterPolicy, type FailurePolicy } from './failure/failure-policy.ts';
-export type { StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
+export type { OffsetReset, StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
 export type {
   KeyValueStore,
   Prefetch,

@@ -21,6 +21,7 @@ import type { Topology } from '../graph/topology.ts';
 import type { RestoreStatus } from '../restore/restore-watch.ts';
 import {
   type ApplicationPlan,
+  bindPatterns,
   externalTopics,
   type InternalTopic,
   planApplication,
@@ -165,8 +166,11 @@ export class StreamsApp {
    * Errors: TOPIC_UNKNOWN, PARTITIONS_MISMATCH, TOPIC_MISMATCH, BROKER_UNAVAILABLE.
    */
   async start(): Promise<void> {
-    const { topology, settings, broker } = this.#options;
-    const names = externalTopics(topology);
+    const { settings, broker } = this.#options;
+    const existing = await broker.admin.listTopics();
+    const topology = bindPatterns(this.#options.topology, settings.applicationId, existing);
+    const chosen = topology.choosesTopics ? existing.filter((name) => !name.startsWith('__')) : [];
+    const names = [...new Set([...externalTopics(topology), ...chosen])];
     const described = await broker.admin.describeTopics(names);
     const counts = new Map<string, number>();
     for (const topic of described) if (topic !== undefined) counts.set(topic.name, topic.partitions);

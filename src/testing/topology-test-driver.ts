@@ -20,13 +20,15 @@ import { openMemoryBackend } from '../store/memory-backend.ts';
 import { TaskState } from '../store/task-state.ts';
 import { GlobalStores, globalRows } from '../task/global-stores.ts';
 import { StreamTask } from '../task/stream-task.ts';
-import { externalTopics, planApplication } from '../task/task-plan.ts';
+import { bindPatterns, externalTopics, planApplication } from '../task/task-plan.ts';
 
 export interface TopologyTestDriverOptions {
   readonly applicationId?: string;
   /** Wall clock at the start, milliseconds since the epoch. */
   readonly startMs?: number;
   readonly log?: Logger;
+  /** Topics that patterns may match. */
+  readonly topics?: readonly string[];
 }
 
 export interface TestInputTopic<K, V> {
@@ -54,6 +56,13 @@ function single(record: OutgoingRecord, offset: number): RecordBatch {
   };
 }
 
+/** A record may choose any topic: each has one partition here. */
+class AnyTopic extends Map<string, number> {
+  override get(topic: string): number {
+    return super.get(topic) ?? 1;
+  }
+}
+
 export class TopologyTestDriver {
   readonly clock: ManualClock;
   readonly #topology: Topology;
@@ -68,8 +77,8 @@ export class TopologyTestDriver {
   #globalState: GlobalState | undefined;
 
   constructor(topology: Topology, options: TopologyTestDriverOptions = {}) {
-    this.#topology = topology;
     this.#applicationId = options.applicationId ?? 'test';
+    this.#topology = bindPatterns(topology, this.#applicationId, options.topics ?? []);
     this.#log = options.log ?? silentTelemetry.log;
     this.clock = new ManualClock(options.startMs ?? 0);
   }
@@ -99,7 +108,7 @@ export class TopologyTestDriver {
       const task = new StreamTask({
         plan: taskPlan,
         applicationId: this.#applicationId,
-        partitionsOf: plan.partitionsOf,
+        partitionsOf: new AnyTopic(plan.partitionsOf),
         state,
         globals,
         clock: this.clock,
