@@ -44,6 +44,8 @@ export interface InternalTopic {
   readonly name: string;
   readonly partitions: number;
   readonly config: Readonly<Record<string, string>>;
+  /** The topics whose partition count it has to have. */
+  readonly follows?: readonly string[];
 }
 
 export interface ApplicationPlan {
@@ -214,6 +216,7 @@ export function planApplication(
         .flatMap((source) => source.topics.map((topic) => resolveTopic(topic, applicationId))),
     );
     const partitions = Math.max(0, ...topics.map((topic) => counts.get(topic) ?? 0));
+    const follows = topics.filter((topic) => counts.get(topic) === partitions);
     const taskStore = taskStoreSpec(subtopology);
     const stores = [...subtopology.stores, taskStore].map((spec) => ({
       spec,
@@ -221,13 +224,14 @@ export function planApplication(
     }));
     for (const { spec, changelog } of stores) {
       if (changelog !== undefined)
-        internalTopics.push({ name: changelog, partitions, config: changelogConfig(spec) });
+        internalTopics.push({ name: changelog, partitions, config: changelogConfig(spec), follows });
     }
     for (const topic of topics) {
       internalTopics.push({
         name: deadLetterTopic(topic),
         partitions: counts.get(topic) as number,
         config: { 'cleanup.policy': 'delete', 'retention.ms': '-1' },
+        follows: [topic],
       });
     }
     for (let partition = 0; partition < partitions; partition++) {
