@@ -76,6 +76,15 @@ export class KafkaAdmin implements Admin {
     );
   }
 
+  /** By a metadata request for all topics, which creates none. */
+  async listTopics(): Promise<string[]> {
+    const names = await requested(
+      'topics cannot be listed',
+      this.#call<readonly string[]>((admin, done) => admin.listTopics({ timeout: requestTimeoutMs }, done)),
+    );
+    return [...names];
+  }
+
   async deleteTopics(names: readonly string[]): Promise<void> {
     await Promise.all(names.map((name) => this.#delete(name)));
     await this.#settled(names, (topic) => topic === undefined, 'the topics are still being deleted');
