@@ -354,3 +354,56 @@ describe('windows that are none', () => {
       assert.throws(make, { code: 'TOPOLOGY_INVALID' });
     });
 });
+
+describe('windowed operators have the names of Kafka Streams', () => {
+  /** Shape: the text form's lines of processors, as Kafka Streams 4.3.1 writes them. */
+  function processors(builder: StreamsBuilder): string[] {
+    return builder
+      .build()
+      .describe()
+      .split('\n')
+      .filter((line) => line.includes('Processor: '))
+      .map((line) => line.replace('    Processor: ', ''));
+  }
+
+  it('an aggregate, and its suppression', () => {
+    const { builder, group } = grouped();
+    group
+      .windowedBy(sessionWindows({ gapMs: 10, graceMs: 0 }))
+      .reduce((one) => one)
+      .suppress({ untilWindowCloses: true, buffer: 'unbounded' })
+      .toStream();
+    assert.deepEqual(processors(builder), [
+      'KSTREAM-REDUCE-0000000002 (stores: [KSTREAM-REDUCE-STATE-STORE-0000000001])',
+      'KTABLE-SUPPRESS-0000000003 (stores: [KTABLE-SUPPRESS-STATE-STORE-0000000004])',
+      'KTABLE-TOSTREAM-0000000005 (stores: [])',
+    ]);
+  });
+
+  it('counts, with a number left out where the store has options but no name', () => {
+    const { builder, group } = grouped();
+    group.windowedBy(tens).count();
+    group.windowedBy(tens).count({ materialized: { logging: true } });
+    assert.deepEqual(processors(builder), [
+      'KSTREAM-AGGREGATE-0000000002 (stores: [KSTREAM-AGGREGATE-STATE-STORE-0000000001])',
+      'KSTREAM-AGGREGATE-0000000005 (stores: [KSTREAM-AGGREGATE-STATE-STORE-0000000004])',
+    ]);
+  });
+
+  it('a cogroup', () => {
+    const builder = new StreamsBuilder();
+    const [one, other] = ['one', 'two'].map((topic) =>
+      builder.stream<string, string>(topic, strings).groupByKey(),
+    ) as [KGroupedStream<string, string>, KGroupedStream<string, string>];
+    one
+      .cogroup<string>((_key, value) => value)
+      .cogroup(other, (_key, value) => value)
+      .windowedBy(tens)
+      .aggregate(() => '', { named: 'co', materialized: { valueSerde: stringSerde } });
+    assert.deepEqual(processors(builder), [
+      'co-cogroup-agg-0 (stores: [COGROUPKSTREAM-AGGREGATE-STATE-STORE-0000000002])',
+      'co-cogroup-agg-1 (stores: [COGROUPKSTREAM-AGGREGATE-STATE-STORE-0000000002])',
+      'co-cogroup-merge (stores: [])',
+    ]);
+  });
+});
