@@ -79,7 +79,9 @@ export type {
   Named,
   OuterStreamJoined,
   Predicate,
+  Printed,
   ProcessOptions,
+  ProcessValuesOptions,
   Produced,
   Reducer,
   Repartitioned,
@@ -87,9 +89,12 @@ export type {
   SerdeFor,
   StreamJoined,
   TableOptions,
+  TransformValuesOptions,
   TypePredicate,
   ValueJoiner,
   ValueMapper,
+  ValueTransformerSupplier,
+  ValueTransformerWithKey,
   VersionedOptions,
 } from './dsl/options.ts';
 export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
@@ -130,7 +135,7 @@ export {
 } from './dsl/windows.ts';
 export { deadLetterTopic } from './failure/dead-letter.ts';
 export { deadLetterPolicy, type FailurePolicy } from './failure/failure-policy.ts';
-export type { StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
+export type { OffsetReset, StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
 export type {
   KeyValueStore,
   Prefetch,
