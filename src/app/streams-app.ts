@@ -316,7 +316,7 @@ export class StreamsApp {
       'Duration of a commit cycle.',
       [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
     );
-    const thread = new StreamThread({
+    return new StreamThread({
       plan,
       broker,
       openTaskBackend,
@@ -325,11 +325,13 @@ export class StreamsApp {
       log: this.#telemetry.log.child({ application: settings.applicationId }),
       failurePolicy: failurePolicy ?? deadLetterPolicy,
       onCommitted: (seconds) => commitSeconds.observe(seconds),
+      onCommitStep: this.#options.onCommitStep,
       settings: {
         clientId: settings.applicationId,
         instanceId: settings.instanceId,
         transactionalId: transactionalIdOf(settings),
         transactionTimeoutMs: settings.transactionTimeoutMs ?? 10_000,
+        processingGuarantee: settings.processingGuarantee,
         sessionTimeoutMs: settings.sessionTimeoutMs ?? 45_000,
         commitIntervalMs: settings.commitIntervalMs ?? 100,
         commitRecordsMax: settings.commitRecordsMax ?? 20_000,
@@ -345,11 +347,6 @@ export class StreamsApp {
         standby: this.#standbySettings(plan),
       },
     });
-    thread.commitCycle.configure({
-      processingGuarantee: settings.processingGuarantee,
-      onStep: this.#options.onCommitStep,
-    });
-    return thread;
   }
 
   /** Undefined where none are asked for, and where no task has anything to follow. */
