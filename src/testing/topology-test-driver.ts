@@ -3,6 +3,9 @@
  * memory, a clock that moves when told. Commits after every record, as Kafka Streams' driver does, or after
  * every few when told so.
  *
+ * Records and stored values are frozen: a processor that changes one in place, which a running task would take for
+ * an accident of another record, fails here with PROCESSING_FAILED of kind `user`.
+ *
  * Order: open, pipe and read, close. Records to internal topics, and to topics that the topology itself
  * reads, go round until nothing is left to process.
  */
@@ -119,6 +122,7 @@ export class TopologyTestDriver {
         partitionsOf: new AnyTopic(plan.partitionsOf),
         state,
         globals,
+        frozen: true,
         clock: this.clock,
         log: this.#log,
         failurePolicy: deadLetterPolicy,
