@@ -74,10 +74,15 @@ export type { CommitStep, ProcessingGuarantee } from './commit/commit-cycle.ts';
 export type {
   BranchedKStream,
   BranchMap,
+  CogroupedKStream,
   KGroupedStream,
   KGroupedTable,
   KStream,
   KTable,
+  SessionWindowedCogroupedKStream,
+  SessionWindowedKStream,
+  TimeWindowedCogroupedKStream,
+  TimeWindowedKStream,
 } from './dsl/api.ts';
 export type { Change } from './dsl/change.ts';
 export type {
@@ -106,9 +111,44 @@ export type {
   TypePredicate,
   ValueJoiner,
   ValueMapper,
+  VersionedOptions,
 } from './dsl/options.ts';
 export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
+export type {
+  BufferLimits,
+  StrictBuffer,
+  SuppressBuffer,
+  Suppressed,
+  UntilTimeLimit,
+  UntilWindowCloses,
+} from './dsl/suppressed.ts';
 export { timestampedSerde, type ValueAndTimestamp } from './dsl/timestamped.ts';
+export type {
+  EmitStrategy,
+  Merger,
+  WindowedAggregateOptions,
+  WindowedMaterialized,
+  WindowedSameTypeOptions,
+  WindowedTableOptions,
+} from './dsl/windowed-options.ts';
+export {
+  type AnyWindows,
+  type FixedWindows,
+  type SessionWindows,
+  type SlidingWindows,
+  sessionWindowedSerde,
+  sessionWindows,
+  slidingWindows,
+  type TimeWindows,
+  timeWindowedSerde,
+  timeWindows,
+  type UnlimitedWindows,
+  unlimitedEndMs,
+  unlimitedWindows,
+  type Window,
+  type Windowed,
+  type WindowedSerde,
+} from './dsl/windows.ts';
 export { deadLetterTopic } from './failure/dead-letter.ts';
 export { deadLetterPolicy, type FailurePolicy, type Reaction } from './failure/failure-policy.ts';
 export type { TopologyJson } from './graph/describe.ts';
@@ -129,10 +169,17 @@ export type {
   PunctuationType,
   Record,
   RecordMetadata,
+  SessionKey,
+  SessionStore,
+  SingleWindowStore,
   StateStore,
   Timer,
   TimerClock,
   Timers,
+  VersionedKeyValueStore,
+  VersionedPut,
+  VersionedRecord,
+  WindowKey,
   WindowStore,
 } from './graph/processor.ts';
 export type { Subtopology } from './graph/subtopology.ts';

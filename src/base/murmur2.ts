@@ -45,7 +45,7 @@ export function murmur2(data: Uint8Array): number {
  * import { partitionForKey } from 'millrace';
  *
  * console.log(partitionForKey(Buffer.from('order-1'), 6));
- * // prints: PART
+ * // prints: 4
  * ```
  */
 export function partitionForKey(key: Uint8Array, partitions: number): number {

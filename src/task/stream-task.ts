@@ -21,7 +21,7 @@ import { resolveTopic } from '../graph/subtopology.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
 import { Collector } from './collector.ts';
-import { ProcessorGraph } from './processor-graph.ts';
+import { type DroppedRecord, ProcessorGraph } from './processor-graph.ts';
 import { type QueuedRecord, RecordQueue } from './record-queue.ts';
 import { recordBytes, recordBytesMax } from './record-size.ts';
 import type { TaskPlan } from './task-plan.ts';
@@ -78,6 +78,8 @@ export class StreamTask {
   readonly #options: TaskOptions;
   /** Offsets that the group has committed, by topic; undefined before the first commit. */
   readonly #committed = new Map<string, number>();
+  /** What the work at hand has dropped. */
+  readonly #drops: DroppedRecord[] = [];
   #streamTimeMs = -1;
   #current: QueuedRecord | undefined;
   #commitRequested = false;
@@ -108,6 +110,7 @@ export class StreamTask {
       clock: options.clock,
       currentRecord: () => this.#current,
       streamTimeMs: () => this.#streamTimeMs,
+      dropped: (drop) => this.#drops.push(drop),
       requestCommit: () => {
         this.#commitRequested = true;
       },
@@ -390,7 +393,18 @@ export class StreamTask {
 
   #processed(queued: QueuedRecord, failure: StreamsError | undefined): void {
     this.#current = undefined;
+    this.#tellDrops(queued);
     if (failure !== undefined) this.#park(queued, 'processing', failure);
+  }
+
+  /** Only now: a record that is processed again after a slow read is dropped once all the same. */
+  #tellDrops(queued: QueuedRecord | undefined): void {
+    for (const { node, reason, details } of this.#drops) {
+      this.counters.dropped++;
+      const where = queued === undefined ? { taskId: this.id } : this.#where(queued);
+      this.#options.log.warn('record dropped', { ...where, node, reason, ...details });
+    }
+    this.#drops.length = 0;
   }
 
   /** Runs `work` under a savepoint; slow reads are loaded and the work done again. The error, or undefined. */
@@ -404,6 +418,7 @@ export class StreamTask {
     const state = this.state.savepoint();
     const outputs = this.#collector.savepoint();
     const timers = this.#timers.savepoint();
+    const drops = this.#drops.length;
     try {
       work();
       return undefined;
@@ -411,6 +426,7 @@ export class StreamTask {
       this.state.rollback(state);
       this.#collector.rollback(outputs);
       this.#timers.rollback(timers);
+      this.#drops.length = drops;
       return error instanceof StateMiss ? error : asStreamsError(error, 'PROCESSING_FAILED');
     }
   }
@@ -419,7 +435,7 @@ export class StreamTask {
     let miss = first;
     for (let attempt = 1; attempt < slowReadsMax; attempt++) {
       this.state.slowReads++;
-      await this.state.load([miss.request]);
+      await this.state.load(miss.requests);
       const failure = this.#attempt(work);
       if (!(failure instanceof StateMiss)) return failure;
       miss = failure;
@@ -469,6 +485,7 @@ export class StreamTask {
           this.#graph.fireTimer(timer);
         });
         if (failure !== undefined) throw this.#withoutRecord(failure, `timer ${timer.name}`, timer.node);
+        this.#tellDrops(undefined);
         fired++;
         this.counters.timersFired++;
       }
@@ -482,6 +499,7 @@ export class StreamTask {
     for (const call of due) {
       const failure = await this.#atomically(call);
       if (failure !== undefined) throw this.#withoutRecord(failure, `a ${type} punctuator`, undefined);
+      this.#tellDrops(undefined);
     }
     this.state.endRound();
   }
