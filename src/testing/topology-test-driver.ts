@@ -69,6 +69,30 @@ class AnyTopic extends Map<string, number> {
   }
 }
 
+/**
+ * A topology in a test, without a broker.
+ *
+ * @example
+ * ```ts
+ * import { StreamsBuilder, stringSerde } from 'millrace';
+ * import { TopologyTestDriver } from 'millrace/testing';
+ *
+ * const builder = new StreamsBuilder();
+ * builder
+ *   .stream<string, string>('names', { keySerde: stringSerde, valueSerde: stringSerde })
+ *   .mapValues((name) => `Hello ${name}`)
+ *   .to('greetings', { valueSerde: stringSerde });
+ *
+ * const driver = new TopologyTestDriver(builder.build());
+ * await driver.open();
+ * const names = driver.createInputTopic('names', stringSerde, stringSerde);
+ * const greetings = driver.createOutputTopic('greetings', stringSerde, stringSerde);
+ * await names.pipe('c1', 'Ada', 1_000);
+ * for (const { key, value, timestamp } of greetings.readAll()) console.log(key, value, timestamp);
+ * await driver.close();
+ * // prints: c1 Hello Ada 1000
+ * ```
+ */
 export class TopologyTestDriver {
   readonly clock: ManualClock;
   readonly #topology: Topology;
