@@ -74,7 +74,9 @@ export type {
   Named,
   OuterStreamJoined,
   Predicate,
+  Printed,
   ProcessOptions,
+  ProcessValuesOptions,
   Produced,
   Reducer,
   Repartitioned,
@@ -82,16 +84,19 @@ export type {
   SerdeFor,
   StreamJoined,
   TableOptions,
+  TransformValuesOptions,
   TypePredicate,
   ValueJoiner,
   ValueMapper,
+  ValueTransformerSupplier,
+  ValueTransformerWithKey,
   VersionedOptions,
 } from './dsl/options.ts';
 export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
 export { timestampedSerde, type ValueAndTimestamp } from './dsl/timestamped.ts';
 export { deadLetterTopic } from './failure/dead-letter.ts';
 export { deadLetterPolicy, type FailurePolicy } from './failure/failure-policy.ts';
-export type { StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
+export type { OffsetReset, StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
 export type {
   KeyValueStore,
   Prefetch,

@@ -52,10 +52,6 @@ export interface CommitCycleOptions {
   /** How often the proven changelog position is moved on; a crash replays at most this much. */
   readonly positionIntervalMs: number;
   readonly onCommitted: (seconds: number) => void;
-}
-
-/** Shape: what is absent stays as it is. */
-export interface CommitMode {
   /** Default: exactly_once_v2. */
   readonly processingGuarantee?: ProcessingGuarantee | undefined;
   /**
@@ -86,8 +82,8 @@ export class CommitCycle {
   };
   readonly #options: CommitCycleOptions;
   readonly #transaction = new TransactionMachine();
-  #guarantee: ProcessingGuarantee = 'exactly_once_v2';
-  #onStep: ((step: CommitStep) => void) | undefined;
+  readonly #guarantee: ProcessingGuarantee;
+  readonly #onStep: ((step: CommitStep) => void) | undefined;
   #producer: Producer | undefined;
   /** Whoever needs a producer meanwhile waits for the same one: a second would fence the first. */
   #opening: Promise<Producer> | undefined;
@@ -96,17 +92,12 @@ export class CommitCycle {
 
   constructor(options: CommitCycleOptions) {
     this.#options = options;
+    this.#guarantee = options.processingGuarantee ?? 'exactly_once_v2';
+    this.#onStep = options.onStep;
   }
 
   get state(): TransactionState {
     return this.#transaction.state;
-  }
-
-  /** Order: before `open`. */
-  configure(mode: CommitMode): void {
-    assert(this.state === 'NONE', 'the guarantee is set before the first producer is opened');
-    this.#guarantee = mode.processingGuarantee ?? this.#guarantee;
-    this.#onStep = mode.onStep ?? this.#onStep;
   }
 
   /**

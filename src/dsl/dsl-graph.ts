@@ -41,6 +41,8 @@ export interface TableHandle<K, V> {
   readonly valueSerde: Serde<V> | undefined;
   readonly sources: readonly TopicRef[];
   readonly view: TableView<K, V>;
+  /** The store's name, if the user gave it one. */
+  readonly queryable?: string | undefined;
 }
 
 /** Where a global table is read; every processor may, without being connected. */

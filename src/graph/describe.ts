@@ -2,7 +2,7 @@
  * A topology in three forms. The text is Kafka Streams' own, so that existing viewers parse it
  * (source: org.apache.kafka.streams.processor.internals.InternalTopologyBuilder.TopologyDescription).
  */
-import type { GlobalStoreSpec, GraphNode, SinkNode } from './node.ts';
+import type { GlobalStoreSpec, GraphNode, SinkNode, SourceNode } from './node.ts';
 import type { TopologyParts } from './subtopology.ts';
 
 function list(names: readonly string[]): string {
@@ -13,9 +13,18 @@ function sinkTopic(node: SinkNode): string {
   return typeof node.topic === 'function' ? 'chosen per record' : node.topic.name;
 }
 
+function sourceTopics({ pattern, topics }: SourceNode): string {
+  // The pattern as it was written: the anchors are ours.
+  if (pattern !== undefined) return pattern.source.slice(4, -2);
+  return `[${topics
+    .map(({ name }) => name)
+    .sort()
+    .join(', ')}]`;
+}
+
 function describeNode(node: GraphNode): string {
   if (node.kind === 'source') {
-    return `    Source: ${node.name} (topics: [${node.topics.map((topic) => topic.name).join(', ')}])\n      --> ${list(node.children)}\n`;
+    return `    Source: ${node.name} (topics: ${sourceTopics(node)})\n      --> ${list(node.children)}\n`;
   }
   if (node.kind === 'processor') {
     return `    Processor: ${node.name} (stores: [${node.stores.join(', ')}])\n      --> ${list(node.children)}\n      <-- ${list(node.parents)}\n`;

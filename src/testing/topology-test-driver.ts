@@ -21,7 +21,7 @@ import { openMemoryBackend } from '../store/memory-backend.ts';
 import { TaskState } from '../store/task-state.ts';
 import { GlobalStores, globalRows } from '../task/global-stores.ts';
 import { StreamTask } from '../task/stream-task.ts';
-import { externalTopics, planApplication } from '../task/task-plan.ts';
+import { bindPatterns, externalTopics, planApplication } from '../task/task-plan.ts';
 
 export interface TopologyTestDriverOptions {
   readonly applicationId?: string;
@@ -30,6 +30,8 @@ export interface TopologyTestDriverOptions {
   readonly log?: Logger;
   /** All tasks commit after so many processed records; outputs come with the commit. 1 unless given. */
   readonly commitEveryRecords?: number;
+  /** Topics that patterns may match. */
+  readonly topics?: readonly string[];
 }
 
 export interface TestInputTopic<K, V> {
@@ -57,6 +59,13 @@ function single(record: OutgoingRecord, offset: number): RecordBatch {
   };
 }
 
+/** A record may choose any topic: each has one partition here. */
+class AnyTopic extends Map<string, number> {
+  override get(topic: string): number {
+    return super.get(topic) ?? 1;
+  }
+}
+
 export class TopologyTestDriver {
   readonly clock: ManualClock;
   readonly #topology: Topology;
@@ -75,8 +84,8 @@ export class TopologyTestDriver {
   #globalState: GlobalState | undefined;
 
   constructor(topology: Topology, options: TopologyTestDriverOptions = {}) {
-    this.#topology = topology;
     this.#applicationId = options.applicationId ?? 'test';
+    this.#topology = bindPatterns(topology, this.#applicationId, options.topics ?? []);
     this.#log = options.log ?? silentTelemetry.log;
     this.#commitEveryRecords = options.commitEveryRecords ?? 1;
     this.clock = new ManualClock(options.startMs ?? 0);
@@ -107,7 +116,7 @@ export class TopologyTestDriver {
       const task = new StreamTask({
         plan: taskPlan,
         applicationId: this.#applicationId,
-        partitionsOf: plan.partitionsOf,
+        partitionsOf: new AnyTopic(plan.partitionsOf),
         state,
         globals,
         clock: this.clock,

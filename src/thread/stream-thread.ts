@@ -52,6 +52,8 @@ export class StreamThread {
       clock,
       positionIntervalMs: 1_000,
       onCommitted: options.onCommitted,
+      processingGuarantee: settings.processingGuarantee,
+      onStep: options.onCommitStep,
     });
     this.#globals = options.plan.globals.length === 0 ? undefined : new GlobalTables(options);
     this.#running = new RunningTasks(options, this.#stop.signal, this.#globals);

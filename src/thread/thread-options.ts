@@ -3,6 +3,7 @@ import type { OpenBackend } from '../base/backend-port.ts';
 import type { Clock } from '../base/clock-port.ts';
 import type { Logger } from '../base/telemetry-port.ts';
 import type { Broker } from '../broker/broker-port.ts';
+import type { CommitStep, ProcessingGuarantee } from '../commit/commit-cycle.ts';
 import type { FailurePolicy } from '../failure/failure-policy.ts';
 import type { ApplicationPlan } from '../task/task-plan.ts';
 
@@ -11,6 +12,8 @@ export interface ThreadSettings {
   readonly instanceId: string | undefined;
   readonly transactionalId: string;
   readonly transactionTimeoutMs: number;
+  /** Default: exactly_once_v2. */
+  readonly processingGuarantee?: ProcessingGuarantee | undefined;
   readonly sessionTimeoutMs: number;
   readonly commitIntervalMs: number;
   /** A commit is due early when so many records and changes wait. */
@@ -54,6 +57,8 @@ export interface ThreadOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly onCommitted: (seconds: number) => void;
+  /** For tests that crash at a step of the commit cycle. */
+  readonly onCommitStep?: ((step: CommitStep) => void) | undefined;
 }
 
 /** Between two tries of what failed for the broker's sake. */

@@ -130,7 +130,7 @@ export class CommitBench {
 
   /** A second cycle over the same broker: another instance, or the same one again. */
   newCycle(transactionalId: string, options: CommitBenchOptions = {}): CommitCycle {
-    const cycle = new CommitCycle({
+    return new CommitCycle({
       broker: this.#traced(options),
       clientId: 'cycle',
       transactionalId,
@@ -138,12 +138,9 @@ export class CommitBench {
       clock: this.clock,
       positionIntervalMs: 0,
       onCommitted: () => {},
-    });
-    cycle.configure({
       processingGuarantee: options.processingGuarantee,
       onStep: (step: CommitStep) => this.trace.push(`step ${step}`),
     });
-    return cycle;
   }
 
   /** Restores every task from what is committed, as after a failure; earlier ones are dropped. */
