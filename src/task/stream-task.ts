@@ -36,6 +36,8 @@ export interface TaskOptions {
   readonly state: TaskState;
   /** Of the instance; undefined where the topology has none. */
   readonly globals?: GlobalStores | undefined;
+  /** Records and stored values cannot be changed in place; for tests. */
+  readonly frozen?: boolean;
   readonly clock: Clock;
   readonly log: Logger;
   readonly failurePolicy: FailurePolicy;
@@ -109,6 +111,7 @@ export class StreamTask {
       applicationId: options.applicationId,
       state: options.state,
       globals: options.globals,
+      frozen: options.frozen ?? false,
       timers: this.#timers,
       collector: this.#collector,
       clock: options.clock,

@@ -3,6 +3,9 @@
  * memory, a clock that moves when told. Commits after every record, as Kafka Streams' driver does, or after
  * every few when told so.
  *
+ * Records and stored values are frozen: a processor that changes one in place, which a running task would take for
+ * an accident of another record, fails here with PROCESSING_FAILED of kind `user`.
+ *
  * Order: open, pipe and read, close. Records to internal topics, and to topics that the topology itself
  * reads, go round until nothing is left to process.
  */
@@ -66,6 +69,30 @@ class AnyTopic extends Map<string, number> {
   }
 }
 
+/**
+ * A topology in a test, without a broker.
+ *
+ * @example
+ * ```ts
+ * import { StreamsBuilder, stringSerde } from 'millrace';
+ * import { TopologyTestDriver } from 'millrace/testing';
+ *
+ * const builder = new StreamsBuilder();
+ * builder
+ *   .stream<string, string>('names', { keySerde: stringSerde, valueSerde: stringSerde })
+ *   .mapValues((name) => `Hello ${name}`)
+ *   .to('greetings', { valueSerde: stringSerde });
+ *
+ * const driver = new TopologyTestDriver(builder.build());
+ * await driver.open();
+ * const names = driver.createInputTopic('names', stringSerde, stringSerde);
+ * const greetings = driver.createOutputTopic('greetings', stringSerde, stringSerde);
+ * await names.pipe('c1', 'Ada', 1_000);
+ * for (const { key, value, timestamp } of greetings.readAll()) console.log(key, value, timestamp);
+ * await driver.close();
+ * // prints: c1 Hello Ada 1000
+ * ```
+ */
 export class TopologyTestDriver {
   readonly clock: ManualClock;
   readonly #topology: Topology;
@@ -119,6 +146,7 @@ export class TopologyTestDriver {
         partitionsOf: new AnyTopic(plan.partitionsOf),
         state,
         globals,
+        frozen: true,
         clock: this.clock,
         log: this.#log,
         failurePolicy: deadLetterPolicy,
