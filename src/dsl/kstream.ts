@@ -7,7 +7,7 @@ import type { ProcessorSupplier, Record } from '../graph/processor.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { BranchedKStream, KGroupedStream, KStream, KTable } from './api.ts';
 import { BranchedKStreamImpl } from './branched-kstream.ts';
-import { type DslGraph, materializedSerdes, type StreamHandle } from './dsl-graph.ts';
+import { type DslGraph, isStored, materializedSerdes, type StreamHandle } from './dsl-graph.ts';
 import { joinStreams, type Preserved } from './join-streams.ts';
 import { KGroupedStreamImpl } from './kgrouped-stream.ts';
 import { fixedKey } from './operators/fixed-key.ts';
@@ -41,6 +41,7 @@ import type {
   ValueMapper,
 } from './options.ts';
 import { needSerde } from './options.ts';
+import { windowedPartitioner } from './windows.ts';
 
 const inner: Preserved = { left: false, right: false };
 const left: Preserved = { left: true, right: false };
@@ -138,11 +139,12 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
   to(topic: string | ((record: Record<K, V>) => string), produced: Produced<K, V> = {}): void {
     const name = this.#graph.nodeName(produced.named, 'KSTREAM-SINK-');
     const hint = 'give `to` its keySerde and valueSerde';
-    const { partitioner } = produced;
+    const keySerde = needSerde('key', name, hint, produced.keySerde, this.#handle.keySerde);
+    const partitioner = produced.partitioner ?? windowedPartitioner(keySerde);
     this.#graph.topology.addSink<K, V>({
       name,
       topic,
-      keySerde: needSerde('key', name, hint, produced.keySerde, this.#handle.keySerde),
+      keySerde,
       valueSerde: needSerde('value', name, hint, produced.valueSerde, this.#handle.valueSerde) as Serde<V>,
       parents: [this.#handle.node],
       ...(partitioner === undefined ? {} : { partitioner }),
@@ -180,7 +182,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     const from = this.#handle.keyChanged
       ? graph.repartition({ ...this.#handle, keySerde, valueSerde }, node, {}, true)
       : this.#handle;
-    const demand: TableSourceDemand = { oldValues: false, stored: materialized?.name !== undefined };
+    const demand: TableSourceDemand = { oldValues: false, stored: isStored(materialized) };
     graph.addOperator({
       name: node,
       parents: [from.node],
@@ -188,9 +190,14 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
       keepsKey: true,
     });
     const materialize = (): void =>
-      graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
+      graph.addTableStore(store, node, keySerde, valueSerde, materialized ?? {});
     if (demand.stored) materialize();
-    const view = tableSourceView<K, NonNullable<V>>(store, demand, materialize);
+    const view = tableSourceView<K, NonNullable<V>>(
+      store,
+      demand,
+      materialize,
+      materialized?.versioned !== undefined,
+    );
     const queryable = materialized?.name;
     return graph.table({ node, keySerde, valueSerde, sources: from.sources, view, queryable });
   }

@@ -158,6 +158,11 @@ export class Topology {
   /** Defines a store and connects it to the named processors. */
   addStateStore(spec: StoreSpec, processors: readonly string[] = []): this {
     this.#checkStoreName(spec.name);
+    if (spec.kind === 'versioned' && !((spec.historyRetentionMs ?? -1) >= 0))
+      throw invalid(
+        `versioned store ${spec.name} needs its historyRetentionMs`,
+        'in milliseconds: how far back a version can be read or put',
+      );
     this.#stores.set(spec.name, spec);
     for (const name of processors) this.connectProcessorAndStateStores(name, [spec.name]);
     return this;

@@ -5,7 +5,7 @@
 import { must } from '../base/assert.ts';
 import type { Clock } from '../base/clock-port.ts';
 import { StreamsError } from '../base/errors.ts';
-import type { ProcessorNode, SinkNode, SourceNode } from '../graph/node.ts';
+import type { ProcessorNode, SinkNode, SourceNode, StoreSpec } from '../graph/node.ts';
 import type {
   Processor,
   ProcessorContext,
@@ -25,6 +25,8 @@ import type { QueuedRecord } from './record-queue.ts';
 import type { TaskPlan } from './task-plan.ts';
 import type { StoredTimer, TimerIndex } from './timer-index.ts';
 import { StateMiss, type TaskStore, TypedKeyValueStore, TypedWindowStore } from './typed-stores.ts';
+import { TypedVersionedKeyValueStore } from './versioned-store.ts';
+import { TypedSessionStore, TypedSingleWindowStore } from './windowed-stores.ts';
 
 export interface ProcessorGraphOptions {
   readonly plan: TaskPlan;
@@ -40,6 +42,14 @@ export interface ProcessorGraphOptions {
   readonly currentRecord: () => QueuedRecord | undefined;
   readonly streamTimeMs: () => number;
   readonly requestCommit: () => void;
+  readonly dropped: (drop: DroppedRecord) => void;
+}
+
+/** What an operator or a processor said of the record at hand: it has no effect. */
+export interface DroppedRecord {
+  readonly node: string;
+  readonly reason: string;
+  readonly details: Readonly<globalThis.Record<string, string | number>>;
 }
 
 interface LiveNode {
@@ -72,11 +82,7 @@ export class ProcessorGraph {
     const { plan, state } = options;
     for (const { spec } of plan.stores) {
       if (spec.name === plan.taskStore) continue;
-      const store =
-        spec.kind === 'key-value'
-          ? new TypedKeyValueStore<unknown, unknown>(spec, state, options.frozen)
-          : new TypedWindowStore<unknown, unknown>(spec, state, { next: () => this.#nextSequence() });
-      this.#stores.set(spec.name, store);
+      this.#stores.set(spec.name, this.#openStore(spec, state));
     }
     for (const node of plan.subtopology.sinks) this.#sinks.set(node.name, node);
     for (const node of plan.subtopology.processors) this.#live.set(node.name, this.#bringToLife(node));
@@ -151,6 +157,15 @@ export class ProcessorGraph {
     for (const { processor } of this.#live.values()) processor.close?.();
   }
 
+  #openStore(spec: StoreSpec, state: TaskState): StateStore & TaskStore {
+    if (spec.kind === 'key-value')
+      return new TypedKeyValueStore<unknown, unknown>(spec, state, this.#options.frozen);
+    if (spec.kind === 'versioned') return new TypedVersionedKeyValueStore<unknown, unknown>(spec, state);
+    if (spec.kind === 'session') return new TypedSessionStore<unknown, unknown>(spec, state);
+    if (spec.retainDuplicates !== true) return new TypedSingleWindowStore<unknown, unknown>(spec, state);
+    return new TypedWindowStore<unknown, unknown>(spec, state, { next: () => this.#nextSequence() });
+  }
+
   #bringToLife(node: ProcessorNode): LiveNode {
     const stores = node.stores.map((name) =>
       must(this.#stores.get(name), `store ${name} is not part of this task`),
@@ -208,7 +223,7 @@ export class ProcessorGraph {
         live.processor.prefetch !== undefined
       ) {
         throw new StreamsError('STATE_NOT_LOADED', `processor ${child} read state it had not declared`, {
-          context: { node: child, store: error.request.store },
+          context: { node: child, store: error.store },
           hint: 'return the key from its prefetch(record)',
         });
       }
@@ -217,7 +232,7 @@ export class ProcessorGraph {
   }
 
   #contextOf(node: ProcessorNode, keySerde: Serde<unknown>): ProcessorContext<unknown, unknown> {
-    const { plan, applicationId, clock, currentRecord, streamTimeMs, requestCommit } = this.#options;
+    const { plan, applicationId, clock, currentRecord, streamTimeMs, requestCommit, dropped } = this.#options;
     return {
       taskId: plan.taskId,
       applicationId,
@@ -263,6 +278,7 @@ export class ProcessorGraph {
         this.#punctuations.add(punctuation);
         return () => this.#punctuations.delete(punctuation);
       },
+      recordDropped: (reason, details = {}) => dropped({ node: node.name, reason, details }),
       commit: requestCommit,
       currentSystemTimeMs: () => clock.nowMs(),
       currentStreamTimeMs: streamTimeMs,

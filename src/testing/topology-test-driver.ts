@@ -1,6 +1,7 @@
 /**
  * Runs a topology in a test without a broker: the real tasks, one partition of each topic, stores in
- * memory, a clock that moves when told. Commits after every record, as Kafka Streams' driver does.
+ * memory, a clock that moves when told. Commits after every record, as Kafka Streams' driver does, or after
+ * every few when told so.
  *
  * Records and stored values are frozen: a processor that changes one in place, which a running task would take for
  * an accident of another record, fails here with PROCESSING_FAILED of kind `user`.
@@ -32,6 +33,8 @@ export interface TopologyTestDriverOptions {
   readonly log?: Logger;
   /** Topics that patterns may match. */
   readonly topics?: readonly string[];
+  /** All tasks commit after so many processed records; outputs come with the commit. 1 unless given. */
+  readonly commitEveryRecords?: number;
 }
 
 export interface TestInputTopic<K, V> {
@@ -78,11 +81,16 @@ export class TopologyTestDriver {
   readonly #pending: OutgoingRecord[] = [];
   readonly #globals = new Map<string, GlobalStoreSpec>();
   #globalState: GlobalState | undefined;
+  readonly #commitEveryRecords: number;
+  /** Tasks that have processed something since the last commit. */
+  readonly #touched = new Set<StreamTask>();
+  #sinceCommit = 0;
 
   constructor(topology: Topology, options: TopologyTestDriverOptions = {}) {
     this.#applicationId = options.applicationId ?? 'test';
     this.#topology = bindPatterns(topology, this.#applicationId, options.topics ?? []);
     this.#log = options.log ?? silentTelemetry.log;
+    this.#commitEveryRecords = options.commitEveryRecords ?? 1;
     this.clock = new ManualClock(options.startMs ?? 0);
   }
 
@@ -170,6 +178,14 @@ export class TopologyTestDriver {
     await this.#run();
   }
 
+  /** Commits now, and goes on until what that brought is processed and committed too. */
+  async commit(): Promise<void> {
+    do {
+      await this.#commitAll();
+      await this.#run();
+    } while (this.#sinceCommit > 0);
+  }
+
   /** The committed value of a key, as a query sees it. */
   async store<K, V>(name: string, key: K): Promise<V | undefined> {
     const global = this.#topology.globalStore(name)?.store;
@@ -210,7 +226,8 @@ export class TopologyTestDriver {
       task.enqueue(batch);
       await task.processRound(1);
       await task.fireEventTimers();
-      await this.#commit(task);
+      this.#touched.add(task);
+      if (++this.#sinceCommit >= this.#commitEveryRecords) await this.#commitAll();
     }
   }
 
@@ -220,6 +237,13 @@ export class TopologyTestDriver {
     for (const { error } of unreadable)
       this.#log.warn('a record is left out of its global store', { topic: spec.topic }, error);
     await must(this.#globalState, 'the driver is open').write(spec.store.name, writes, new Map());
+  }
+
+  async #commitAll(): Promise<void> {
+    this.#sinceCommit = 0;
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    for (const task of touched) await this.#commit(task);
   }
 
   async #commit(task: StreamTask): Promise<void> {
