@@ -19,6 +19,23 @@ export interface ConsumedTable<K, V> extends Consumed<K, V> {
   readonly materialized?: Materialized<K, V>;
 }
 
+/**
+ * The DSL: makes a topology of streams, tables and operators on them, for StreamsApp or TopologyTestDriver.
+ *
+ * @example
+ * ```ts
+ * import { StreamsBuilder, stringSerde } from 'millrace';
+ *
+ * const builder = new StreamsBuilder();
+ * builder
+ *   .stream<string, string>('names', { keySerde: stringSerde, valueSerde: stringSerde })
+ *   .mapValues((name) => `Hello ${name}`)
+ *   .to('greetings', { valueSerde: stringSerde });
+ * console.log(builder.build().describe());
+ * // prints: Topologies:
+ * //    Sub-topology: 0
+ * ```
+ */
 export class StreamsBuilder {
   readonly #graph = new DslGraph({
     stream: (graph, handle) => new KStreamImpl(graph, handle),

@@ -79,6 +79,36 @@ export type Prefetch =
   | { readonly store: string; readonly key: unknown }
   | { readonly store: string; readonly from: unknown; readonly to: unknown };
 
+/**
+ * A hand-written step of a topology: one instance per task, called for one record at a time.
+ *
+ * @example
+ * ```ts
+ * // amounts: o1=30@100, o1=12@200
+ * builder.addStateStore({
+ *   name: 'sums',
+ *   kind: 'key-value',
+ *   keySerde: stringSerde,
+ *   valueSerde: longSerde,
+ *   changelog: true,
+ * });
+ * class Summing implements Processor<string, number, string, number> {
+ *   #context!: ProcessorContext<string, number>;
+ *   #sums!: KeyValueStore<string, number>;
+ *   init(context: ProcessorContext<string, number>) {
+ *     this.#context = context;
+ *     this.#sums = context.getStateStore('sums');
+ *   }
+ *   process(record: Record<string, number>) {
+ *     const value = (this.#sums.get(record.key) ?? 0) + record.value;
+ *     this.#sums.put(record.key, value);
+ *     this.#context.forward({ ...record, value });
+ *   }
+ * }
+ * const sums = amounts.process(() => new Summing(), { stores: ['sums'], keepsKey: true });
+ * // sums: o1=30@100, o1=42@200
+ * ```
+ */
 export interface Processor<KIn, VIn, KOut = unknown, VOut = unknown> {
   init?(context: ProcessorContext<KOut, VOut>): void;
   process(record: Record<KIn, VIn>): void;
