@@ -75,6 +75,7 @@ export type {
   BranchedKStream,
   BranchMap,
   CogroupedKStream,
+  GlobalKTable,
   KGroupedStream,
   KGroupedTable,
   KStream,
@@ -91,6 +92,8 @@ export type {
   Branched,
   Consumed,
   ForeachAction,
+  ForeignKeyExtractor,
+  ForeignKeyJoinOptions,
   Grouped,
   Initializer,
   Joined,
@@ -153,8 +156,12 @@ export { deadLetterTopic } from './failure/dead-letter.ts';
 export { deadLetterPolicy, type FailurePolicy, type Reaction } from './failure/failure-policy.ts';
 export type { TopologyJson } from './graph/describe.ts';
 export type {
+  GlobalStoreSpec,
   GraphNode,
+  ProcessorNode,
   RepartitionSpec,
+  SinkNode,
+  SourceNode,
   StoreSpec,
   StreamPartitioner,
   TimestampExtractor,
@@ -183,8 +190,18 @@ export type {
   WindowStore,
 } from './graph/processor.ts';
 export type { Subtopology } from './graph/subtopology.ts';
-export { type AddProcessor, type AddSink, type AddSource, Topology } from './graph/topology.ts';
-export { createPinoLogger, type LogLevel, type PinoLoggerOptions } from './observe/pino-logger.ts';
+export {
+  type AddGlobalStore,
+  type AddProcessor,
+  type AddSink,
+  type AddSource,
+  Topology,
+} from './graph/topology.ts';
+export {
+  createPinoLogger,
+  type LogLevel,
+  type PinoLoggerOptions,
+} from './observe/pino-logger.ts';
 export {
   createPrometheusMetrics,
   type PrometheusMetrics,
@@ -213,4 +230,5 @@ export {
 export { type MemoryBackendOptions, openMemoryBackend } from './store/memory-backend.ts';
 export { openRocksDbBackend } from './store/rocksdb-backend.ts';
 export type { RocksDbOptions } from './store/rocksdb-library.ts';
+export type { GlobalStatus } from './thread/global-tables.ts';
 export type { StandbyStatus } from './thread/standby-tasks.ts';

@@ -72,9 +72,14 @@ export interface Joined<K, V> {
   readonly name?: string;
   readonly keySerde?: Serde<K>;
   readonly valueSerde?: SerdeFor<NonNullable<V>>;
+  /**
+   * Holds each stream record back until the newest one is so many milliseconds ahead, so that changes of the
+   * table that come late are seen. The table must be versioned.
+   */
+  readonly gracePeriodMs?: number;
 }
 
-export interface StreamJoined<K, V, VOther> extends Joined<K, V> {
+export interface StreamJoined<K, V, VOther> extends Omit<Joined<K, V>, 'gracePeriodMs'> {
   /** Names the join's stores, and so their changelogs. */
   readonly storeName?: string;
   readonly otherValueSerde?: SerdeFor<NonNullable<VOther>>;
@@ -103,6 +108,16 @@ export interface VersionedOptions {
 
 export interface TableOptions<K, V> extends Named {
   readonly materialized?: Materialized<K, V>;
+}
+
+/** The other table's key for a row of this one; null when it has none. Must be pure. */
+export type ForeignKeyExtractor<K, V, KO> = (value: V, key: K) => KO | null;
+
+/** Of a join by foreign key. `named` also names its topics and the store of subscriptions. */
+export interface ForeignKeyJoinOptions<K, V, KO, VOut> extends TableOptions<K, VOut> {
+  readonly foreignKeyExtractor: ForeignKeyExtractor<K, V, KO>;
+  /** How the other table's topic is partitioned, when not by Kafka's default; the value is always null. */
+  readonly otherPartitioner?: StreamPartitioner;
 }
 
 /** Of an operator that keeps the type of its values. */

@@ -13,6 +13,7 @@ import { StreamsError } from '../../base/errors.ts';
 import type { KeyValueStore, ProcessorContext } from '../../graph/processor.ts';
 import type { Serde } from '../../serde/serde.ts';
 import type { JoinWindows } from '../options.ts';
+import { bytesOf, escaped, unescaped } from './ordered-key.ts';
 
 export type JoinSide = 'left' | 'right';
 
@@ -48,7 +49,7 @@ export function sequencedSerde<V>(inner: Serde<V>): Serde<SequencedValue<V>> {
     serialize: (entry, topic) =>
       entry === null
         ? null
-        : Buffer.concat([sortableInteger(entry.sequence), valueBytes(inner, entry.value, topic)]),
+        : Buffer.concat([sortableInteger(entry.sequence), bytesOf(inner, entry.value, topic)]),
     deserialize: (bytes, topic) => {
       if (bytes === null) return null;
       const value = inner.deserialize(bytes.subarray(8), topic);
@@ -70,26 +71,6 @@ export class PendingKey<K> {
 
 const clockBytes = Buffer.from([0]);
 const pendingTag = Buffer.from([1]);
-const keyEnd = Buffer.from([0, 0]);
-
-/** So that keys sort as their bytes do whatever follows them: 0 becomes 0 255, and 0 0 ends. */
-function escaped(key: Buffer): Buffer {
-  if (!key.includes(0)) return Buffer.concat([key, keyEnd]);
-  const bytes: number[] = [];
-  for (const byte of key) bytes.push(...(byte === 0 ? [0, 255] : [byte]));
-  return Buffer.concat([Buffer.from(bytes), keyEnd]);
-}
-
-function unescaped(bytes: Buffer): Buffer {
-  if (!bytes.includes(0)) return bytes;
-  const key: number[] = [];
-  for (let i = 0; i < bytes.length; i++) {
-    key.push(bytes[i] as number);
-    if (bytes[i] === 0) i++;
-  }
-  return Buffer.from(key);
-}
-
 /**
  * Layout of a pending key: 1 · time (8) · side (right 0, left 1) · key, escaped · sequence (8).
  * Whatever is not a PendingKey stands for the clock row: the engine loads the record's key in every store
@@ -103,7 +84,7 @@ export function sharedKeySerde<K>(keys: Serde<K>): Serde<PendingKey<K> | null> {
       const time = sortableInteger(key.timestampMs);
       if (key.of === undefined) return Buffer.concat([pendingTag, time]);
       const { side, key: own, sequence } = key.of;
-      const bytes = escaped(valueBytes(keys, own, topic));
+      const bytes = escaped(bytesOf(keys, own, topic));
       return Buffer.concat([
         pendingTag,
         time,
@@ -114,7 +95,7 @@ export function sharedKeySerde<K>(keys: Serde<K>): Serde<PendingKey<K> | null> {
     },
     deserialize: (bytes, topic) => {
       if (bytes === null || bytes[0] !== 1) return null;
-      const key = keys.deserialize(unescaped(bytes.subarray(10, bytes.length - 10)), topic);
+      const key = keys.deserialize(unescaped(bytes.subarray(10, bytes.length - 8)), topic);
       if (key === null) throw new StreamsError('RECORD_UNREADABLE', 'a pending record has no key');
       const side = bytes[9] === 1 ? 'left' : 'right';
       const sequence = readSortableInteger(bytes, bytes.length - 8);
@@ -134,8 +115,8 @@ export function sharedRowSerde<VL, VR>(left: Serde<VL>, right: Serde<VR>): Serde
     name: `join of ${left.name} and ${right.name}`,
     serialize: (row, topic) => {
       if (row === null) return null;
-      if (row.kind === 'left') return Buffer.concat([Buffer.from([1]), valueBytes(left, row.value, topic)]);
-      if (row.kind === 'right') return Buffer.concat([Buffer.from([2]), valueBytes(right, row.value, topic)]);
+      if (row.kind === 'left') return Buffer.concat([Buffer.from([1]), bytesOf(left, row.value, topic)]);
+      if (row.kind === 'right') return Buffer.concat([Buffer.from([2]), bytesOf(right, row.value, topic)]);
       const { timeMs, leftMs, rightMs, sequence, pendingMs } = row.clock;
       const numbers = [timeMs, leftMs, rightMs, sequence, ...pendingMs];
       return Buffer.concat([Buffer.from([0]), ...numbers.map(sortableInteger)]);
@@ -150,15 +131,6 @@ export function sharedRowSerde<VL, VR>(left: Serde<VL>, right: Serde<VR>): Serde
       return { kind: 'clock', clock: { timeMs, leftMs, rightMs, sequence, pendingMs } };
     },
   };
-}
-
-function valueBytes<T>(serde: Serde<T>, value: T, topic: string): Buffer {
-  const bytes = serde.serialize(value, topic);
-  if (bytes !== null) return bytes;
-  throw new StreamsError(
-    'VALUE_NOT_SERIALIZABLE',
-    `serde ${serde.name} made nothing of what a join has to keep`,
-  );
 }
 
 /** The shared store, as a join's processors use it. */
