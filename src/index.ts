@@ -103,7 +103,9 @@ export type {
   Materialized,
   Named,
   Predicate,
+  Printed,
   ProcessOptions,
+  ProcessValuesOptions,
   Produced,
   Reducer,
   Repartitioned,
@@ -111,9 +113,12 @@ export type {
   SerdeFor,
   StreamJoined,
   TableOptions,
+  TransformValuesOptions,
   TypePredicate,
   ValueJoiner,
   ValueMapper,
+  ValueTransformerSupplier,
+  ValueTransformerWithKey,
   VersionedOptions,
 } from './dsl/options.ts';
 export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
@@ -158,6 +163,7 @@ export type { TopologyJson } from './graph/describe.ts';
 export type {
   GlobalStoreSpec,
   GraphNode,
+  OffsetReset,
   ProcessorNode,
   RepartitionSpec,
   SinkNode,
@@ -197,11 +203,7 @@ export {
   type AddSource,
   Topology,
 } from './graph/topology.ts';
-export {
-  createPinoLogger,
-  type LogLevel,
-  type PinoLoggerOptions,
-} from './observe/pino-logger.ts';
+export { createPinoLogger, type LogLevel, type PinoLoggerOptions } from './observe/pino-logger.ts';
 export {
   createPrometheusMetrics,
   type PrometheusMetrics,

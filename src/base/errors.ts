@@ -59,6 +59,7 @@ export const errorCodes = {
   STORE_READ_ONLY: 'user',
   // topology and runtime
   TOPOLOGY_INVALID: 'user',
+  TOPOLOGY_CHANGED: 'user',
   PARTITIONS_MISMATCH: 'user',
   TIMESTAMP_INVALID: 'poison',
   PROCESSING_FAILED: 'poison',

@@ -23,16 +23,20 @@ import type {
   KeyValueMapper,
   Named,
   Predicate,
+  Printed,
   ProcessOptions,
+  ProcessValuesOptions,
   Produced,
   Reducer,
   Repartitioned,
   SameTypeOptions,
   StreamJoined,
   TableOptions,
+  TransformValuesOptions,
   TypePredicate,
   ValueJoiner,
   ValueMapper,
+  ValueTransformerSupplier,
 } from './options.ts';
 import type { Suppressed } from './suppressed.ts';
 import type {
@@ -215,6 +219,10 @@ export interface KStream<K, V> {
    * ```
    */
   process<K2, V2>(supplier: ProcessorSupplier<K, V, K2, V2>, options?: ProcessOptions): KStream<K2, V2>;
+  /** As `process`, held to the key that it was given: nothing has to be repartitioned. */
+  processValues<V2>(supplier: ProcessorSupplier<K, V, K, V2>, options?: ProcessValuesOptions): KStream<K, V2>;
+  /** Each record as a line, `[label]: key, value`, at the end of a stream: for a look while developing. */
+  print(printed: Printed<K, V>): void;
   /**
    * With a stream: pairs within the window.
    *
@@ -501,6 +509,11 @@ export interface KTable<K, V> {
    * ```
    */
   mapValues<V2>(mapper: ValueMapper<K, V, V2 | null>, options?: TableOptions<K, V2>): KTable<K, V2>;
+  /** As `mapValues`, by an object that may read stores and is shown deletions. Kafka Streams' `transformValues`. */
+  transformValues<V2>(
+    supplier: ValueTransformerSupplier<K, V, V2>,
+    options?: TransformValuesOptions<K, V2>,
+  ): KTable<K, V2>;
   /**
    * The changes as records; a deletion is a null value.
    *
@@ -512,6 +525,10 @@ export interface KTable<K, V> {
    * ```
    */
   toStream(options?: Named): KStream<K, V | null>;
+  /** As `toStream().selectKey(mapper)`. */
+  toStream<K2>(mapper: KeyValueMapper<K, V | null, K2>, options?: Named): KStream<K2, V | null>;
+  /** The store that queries may name: the one that `materialized.name` asked for. */
+  readonly queryableStoreName: string | undefined;
   /**
    * Rows by another key, to be aggregated; each row belongs to one group.
    *

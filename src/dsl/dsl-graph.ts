@@ -47,6 +47,8 @@ export interface TableHandle<K, V> {
   readonly valueSerde: Serde<V> | undefined;
   readonly sources: readonly TopicRef[];
   readonly view: TableView<K, V>;
+  /** The store's name, if the user gave it one. */
+  readonly queryable?: string | undefined;
   /** Of windowed tables, and of those derived from them row by row: when a row is final. */
   readonly windowClose?: WindowClose;
 }

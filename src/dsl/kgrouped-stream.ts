@@ -112,6 +112,13 @@ export class KGroupedStreamImpl<K, V> implements KGroupedStream<K, V> {
     const valueSerde = asSerde(materialized?.valueSerde) ?? defaultSerde;
     graph.addTableStore(store, node, keySerde, valueSerde, materialized ?? {});
     const view = storedView<K, A>(store, demand, materialized?.versioned !== undefined);
-    return graph.table({ node, keySerde, valueSerde, sources: from.sources, view });
+    return graph.table({
+      node,
+      keySerde,
+      valueSerde,
+      sources: from.sources,
+      view,
+      queryable: materialized?.name,
+    });
   }
 }

@@ -10,6 +10,7 @@ import { TableFilter, tableFilterView } from './operators/table-filter.ts';
 import { TableGroupBy } from './operators/table-group-by.ts';
 import { TableMapValues, tableMapValuesView } from './operators/table-map-values.ts';
 import { TableToStream } from './operators/table-to-stream.ts';
+import { TableTransformValues, tableTransformValuesView } from './operators/table-transform-values.ts';
 import {
   type ForeignKeyJoinOptions,
   type Grouped,
@@ -21,8 +22,10 @@ import {
   type Predicate,
   type SameTypeOptions,
   type TableOptions,
+  type TransformValuesOptions,
   type ValueJoiner,
   type ValueMapper,
+  type ValueTransformerSupplier,
 } from './options.ts';
 import { suppressTable } from './suppress-table.ts';
 import type { Suppressed } from './suppressed.ts';
@@ -64,10 +67,44 @@ export class KTableImpl<K, V> implements KTable<K, V> {
     if (store !== undefined)
       this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized ?? {});
     const view = tableMapValuesView(map, this.#handle.view);
-    return this.#graph.table({ ...this.#inherited(), node, keySerde, valueSerde, view });
+    return this.#graph.table({ ...this.#inherited(), node, keySerde, valueSerde, view, queryable: store });
   }
 
-  toStream(options: Named = {}): KStream<K, V | null> {
+  transformValues<V2>(
+    supplier: ValueTransformerSupplier<K, V, V2>,
+    options: TransformValuesOptions<K, V2> = {},
+  ): KTable<K, V2> {
+    const names = this.#derived<V2>('KTABLE-TRANSFORMVALUES-', options, undefined);
+    const { node, store, versioned, keySerde, valueSerde } = names;
+    const stores = options.stores ?? [];
+    const transform = { supplier, stores, store, versioned, demand: { oldValues: false } };
+    this.#graph.addOperator({
+      name: node,
+      parents: [this.#handle.node],
+      supplier: () => new TableTransformValues(transform),
+      stores,
+      keepsKey: true,
+    });
+    if (store !== undefined)
+      this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized ?? {});
+    const view = tableTransformValuesView(transform, this.#handle.view);
+    return this.#graph.table({ ...this.#inherited(), node, keySerde, valueSerde, view, queryable: store });
+  }
+
+  get queryableStoreName(): string | undefined {
+    return this.#handle.queryable;
+  }
+
+  toStream(options?: Named): KStream<K, V | null>;
+  toStream<K2>(mapper: KeyValueMapper<K, V | null, K2>, options?: Named): KStream<K2, V | null>;
+  toStream<K2>(
+    first: KeyValueMapper<K, V | null, K2> | Named = {},
+    options: Named = {},
+  ): KStream<K, V | null> | KStream<K2, V | null> {
+    return typeof first === 'function' ? this.#toStream(options).selectKey(first) : this.#toStream(first);
+  }
+
+  #toStream(options: Named): KStream<K, V | null> {
     const node = this.#graph.nodeName(options.named, 'KTABLE-TOSTREAM-');
     const { keySerde, sources } = this.#handle;
     this.#graph.addOperator({
@@ -162,7 +199,7 @@ export class KTableImpl<K, V> implements KTable<K, V> {
     if (store !== undefined)
       this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized ?? {});
     const view = tableFilterView(filter, this.#handle.view);
-    return this.#graph.table({ ...this.#inherited(), node, keySerde, valueSerde, view });
+    return this.#graph.table({ ...this.#inherited(), node, keySerde, valueSerde, view, queryable: store });
   }
 
   /** What a table derived from this one row by row has of it. */

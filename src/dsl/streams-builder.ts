@@ -5,7 +5,7 @@
  * Errors: every misuse is TOPOLOGY_INVALID at the call that makes it.
  */
 import type { StoreSpec } from '../graph/node.ts';
-import type { AddGlobalStore, Topology } from '../graph/topology.ts';
+import { type AddGlobalStore, patternTopic, type Topology, wholeName } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { GlobalKTable, KStream, KTable } from './api.ts';
 import { DslGraph, isStored, materializedSerdes } from './dsl-graph.ts';
@@ -43,17 +43,21 @@ export class StreamsBuilder {
   });
 
   /**
-   * The records of one or more topics. A value of null (a tombstone) arrives as null whatever `V` says: the
+   * The records of one or more topics, or of those whose whole name a pattern matches when the application starts
+   * (a topic made later is read after the next start). A value of null (a tombstone) arrives as null whatever `V` says: the
    * types state what the topic promises.
    */
-  stream<K, V>(topics: string | readonly string[], consumed: Consumed<K, V>): KStream<K, V> {
+  stream<K, V>(topics: string | readonly string[] | RegExp, consumed: Consumed<K, V>): KStream<K, V> {
     const names = typeof topics === 'string' ? [topics] : topics;
     const node = this.#source(names, consumed, this.#graph.nodeName(consumed.named, 'KSTREAM-SOURCE-'));
     return this.#graph.stream<K, V>({
       node,
       keySerde: consumed.keySerde,
       valueSerde: consumed.valueSerde as Serde<NonNullable<V>>,
-      sources: names.map((name) => ({ name, internal: false })),
+      sources:
+        names instanceof RegExp
+          ? [patternTopic(wholeName(names))]
+          : names.map((name) => ({ name, internal: false })),
       keyChanged: false,
     });
   }
@@ -82,7 +86,8 @@ export class StreamsBuilder {
     if (demand.stored) materialize();
     const sources = [{ name: topic, internal: false }];
     const view = tableSourceView<K, V>(store, demand, materialize, materialized?.versioned !== undefined);
-    return graph.table<K, V>({ node, keySerde, valueSerde, sources, view });
+    const queryable = materialized?.name;
+    return graph.table<K, V>({ node, keySerde, valueSerde, sources, view, queryable });
   }
 
   /**
@@ -141,11 +146,13 @@ export class StreamsBuilder {
   }
 
   /** The source of exactly these topics, which may be there already; returns its name. */
-  #source<K, V>(topics: readonly string[], consumed: Consumed<K, V>, name: string): string {
+  #source<K, V>(topics: readonly string[] | RegExp, consumed: Consumed<K, V>, name: string): string {
     const { topology } = this.#graph;
-    const { keySerde, valueSerde, timestampExtractor } = consumed;
-    this.#checkSerdes(topics.join(', '), consumed);
-    const existing = topics.map((topic) => topology.sourceOf(topic)).find((found) => found !== undefined);
+    const { keySerde, valueSerde, timestampExtractor, offsetReset } = consumed;
+    const claimed = topics instanceof RegExp ? [patternTopic(wholeName(topics)).name] : topics;
+    const names = claimed.join(', ');
+    this.#checkSerdes(names, consumed);
+    const existing = claimed.map((topic) => topology.sourceOf(topic)).find((found) => found !== undefined);
     const node = existing === undefined ? undefined : topology.node(existing);
     if (node?.kind !== 'source') {
       topology.addSource({
@@ -154,23 +161,26 @@ export class StreamsBuilder {
         keySerde,
         valueSerde,
         ...(timestampExtractor === undefined ? {} : { timestampExtractor }),
+        ...(offsetReset === undefined ? {} : { offsetReset }),
       });
       return name;
     }
     const sameTopics =
-      node.topics.length === topics.length && node.topics.every((topic) => topics.includes(topic.name));
+      node.pattern !== undefined ||
+      (node.topics.length === claimed.length && node.topics.every((topic) => claimed.includes(topic.name)));
     if (!sameTopics)
       throw invalidTopology(
-        `${topics.join(', ')} overlaps with the topics of source ${node.name}`,
+        `${names} overlaps with the topics of source ${node.name}`,
         'read either the same topics or wholly different ones',
       );
     if (
       node.keySerde !== keySerde ||
       node.valueSerde !== valueSerde ||
-      node.timestampExtractor !== timestampExtractor
+      node.timestampExtractor !== timestampExtractor ||
+      node.offsetReset !== (offsetReset ?? 'earliest')
     )
       throw invalidTopology(
-        `${topics.join(', ')} is read twice, with different serdes or timestamp extractors`,
+        `${names} is read twice, with different serdes, timestamp extractors or offset resets`,
         'read it once and use the stream twice, or give the very same serde objects',
       );
     return node.name;

@@ -5,13 +5,16 @@ import type { ProcessorSupplier, Record } from './processor.ts';
 /** Milliseconds since the epoch; negative drops the record. `partitionTimeMs`: the largest so far, or -1. */
 export type TimestampExtractor = (record: Record<unknown, unknown>, partitionTimeMs: number) => number;
 
-/** The partition, of `partitions`; undefined = by the key's murmur2 hash, as Kafka. */
+/**
+ * The partition, of `partitions`; undefined = by the key's murmur2 hash, as Kafka. A list: one copy for each of
+ * its partitions; an empty one drops the record.
+ */
 export type StreamPartitioner = (
   topic: string,
   key: unknown,
   value: unknown,
   partitions: number,
-) => number | undefined;
+) => number | readonly number[] | undefined;
 
 /** A topic by its name, or one of the application's own, whose name gets the prefix `<application.id>-`. */
 export interface TopicRef {
@@ -19,10 +22,16 @@ export interface TopicRef {
   readonly internal: boolean;
 }
 
+/** Where a source begins that has no committed offset. */
+export type OffsetReset = 'earliest' | 'latest';
+
 export interface SourceNode {
   readonly kind: 'source';
   readonly name: string;
+  /** Of a pattern: those that it matched when the topology was bound (`Topology.withTopics`). */
   readonly topics: readonly TopicRef[];
+  readonly pattern: RegExp | undefined;
+  readonly offsetReset: OffsetReset;
   readonly keySerde: Serde<unknown>;
   readonly valueSerde: Serde<unknown>;
   readonly timestampExtractor: TimestampExtractor | undefined;
@@ -72,6 +81,8 @@ export interface StoreSpec {
   readonly retentionMs?: number;
   readonly retainDuplicates?: boolean;
   readonly historyRetentionMs?: number;
+  /** Stands beside another store of its operator; Kafka Streams has none there, so its text form leaves it out. */
+  readonly companion?: boolean;
   /** More settings of the changelog topic, in Kafka's names. */
   readonly topicConfig?: Readonly<globalThis.Record<string, string>>;
 }

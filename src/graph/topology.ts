@@ -10,6 +10,7 @@ import { describeDot, describeJson, describeText, type TopologyJson } from './de
 import type {
   GlobalStoreSpec,
   GraphNode,
+  OffsetReset,
   ProcessorNode,
   RepartitionSpec,
   SinkNode,
@@ -26,12 +27,25 @@ function invalid(sentence: string, hint?: string): StreamsError {
   return new StreamsError('TOPOLOGY_INVALID', sentence, hint === undefined ? {} : { hint });
 }
 
+/** Kafka Streams matches whole names. */
+export function wholeName(pattern: RegExp): RegExp {
+  return new RegExp(`^(?:${pattern.source})$`, pattern.flags.replace(/[gy]/g, ''));
+}
+
+/** Stands for a pattern's topics until they are known; no topic can be named so. */
+export function patternTopic(pattern: RegExp): TopicRef {
+  return { name: String(pattern), internal: false };
+}
+
 export interface AddSource<K, V> {
   readonly name: string;
-  readonly topics: readonly string[];
+  /** A pattern has to match the whole name; it is matched when the application starts. */
+  readonly topics: readonly string[] | RegExp;
   readonly keySerde: Serde<K>;
   readonly valueSerde: Serde<V>;
   readonly timestampExtractor?: TimestampExtractor;
+  /** Default: earliest. */
+  readonly offsetReset?: OffsetReset;
   /** The topics are this application's own (repartition topics). */
   readonly internal?: boolean;
 }
@@ -80,13 +94,18 @@ export class Topology {
   /** Reads topics. A topic has one source; add children to it instead of a second source. */
   addSource<K, V>(options: AddSource<K, V>): this {
     this.#checkName(options.name);
-    if (options.topics.length === 0) throw invalid(`source ${options.name} names no topic`);
+    const pattern = options.topics instanceof RegExp ? wholeName(options.topics) : undefined;
+    const topics = options.topics instanceof RegExp ? [] : options.topics;
+    if (pattern === undefined && topics.length === 0) throw invalid(`source ${options.name} names no topic`);
     const internal = options.internal ?? false;
-    for (const topic of options.topics) this.#claimTopic(topic, options.name);
+    for (const topic of topics) this.#claimTopic(topic, options.name);
+    if (pattern !== undefined) this.#claimPattern(pattern, options.name);
     const node: SourceNode = {
       kind: 'source',
       name: options.name,
-      topics: options.topics.map((name) => ({ name, internal })),
+      topics: topics.map((name) => ({ name, internal })),
+      pattern,
+      offsetReset: options.offsetReset ?? 'earliest',
       keySerde: options.keySerde as Serde<unknown>,
       valueSerde: options.valueSerde as Serde<unknown>,
       timestampExtractor: options.timestampExtractor,
@@ -249,6 +268,49 @@ export class Topology {
     return this.#sourceOfTopic.get(topic);
   }
 
+  /** A source reads the topics of a pattern, which are known when the application starts. */
+  get hasPatterns(): boolean {
+    return this.nodes().some((node) => node.kind === 'source' && node.pattern !== undefined);
+  }
+
+  /** A sink chooses the topic of each record, so that any topic may be written. */
+  get choosesTopics(): boolean {
+    return this.nodes().some((node) => node.kind === 'sink' && typeof node.topic === 'function');
+  }
+
+  /**
+   * The same topology with its patterns bound to the topics that are there.
+   * Errors: TOPOLOGY_INVALID when a topic is matched twice.
+   */
+  withTopics(existing: readonly string[]): Topology {
+    const bound = new Topology();
+    for (const [name, store] of this.#stores) bound.#stores.set(name, store);
+    for (const [name, spec] of this.#globals) bound.#globals.set(name, spec);
+    for (const [name, spec] of this.#repartitions) bound.#repartitions.set(name, spec);
+    for (const [topic, source] of this.#sourceOfTopic) bound.#sourceOfTopic.set(topic, source);
+    const topicsOf = new Map<string, readonly TopicRef[]>();
+    for (const [name, node] of this.#nodes) {
+      if (node.kind !== 'source' || node.pattern === undefined) {
+        bound.#nodes.set(name, node);
+        continue;
+      }
+      const { pattern } = node;
+      const topics = existing.filter((topic) => pattern.test(topic)).sort();
+      for (const topic of topics) {
+        const other = bound.#sourceOfTopic.get(topic);
+        if (other !== undefined)
+          throw invalid(`topic ${topic} is matched by the sources ${other} and ${name}`);
+        bound.#sourceOfTopic.set(topic, name);
+      }
+      const refs = topics.map((topic) => ({ name: topic, internal: false }));
+      topicsOf.set(patternTopic(pattern).name, refs);
+      bound.#nodes.set(name, { ...node, topics: refs });
+    }
+    for (const group of this.#copartitioned)
+      bound.#copartitioned.push(group.flatMap((topic) => topicsOf.get(topic.name) ?? [topic]));
+    return bound;
+  }
+
   /** The parts that are not connected by an edge or a store, numbered in the order of their first source. */
   subtopologies(): readonly Subtopology[] {
     return this.#parts().subtopologies;
@@ -273,7 +335,17 @@ export class Topology {
     return splitIntoSubtopologies(this.nodes(), this.#stores, this.globalStores(), [...sources]);
   }
 
+  #claimPattern(pattern: RegExp, source: string): void {
+    for (const [topic, other] of this.#sourceOfTopic)
+      if (pattern.test(topic))
+        throw invalid(`topic ${topic} of source ${other} is matched by the pattern of ${source}`);
+    this.#sourceOfTopic.set(patternTopic(pattern).name, source);
+  }
+
   #claimTopic(topic: string, source: string): void {
+    const matching = this.nodes().find((node) => node.kind === 'source' && node.pattern?.test(topic));
+    if (matching !== undefined)
+      throw invalid(`topic ${topic} of source ${source} is matched by the pattern of ${matching.name}`);
     const other = this.#sourceOfTopic.get(topic);
     if (other !== undefined)
       throw invalid(`topic ${topic} already has the source ${other}`, `give ${other} another child`);

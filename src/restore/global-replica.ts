@@ -35,8 +35,11 @@ export interface GlobalReplicaOptions {
 }
 
 /** One partition of a topic that is read whole. */
-interface Feed extends TopicPartition {
+interface GlobalInput extends TopicPartition {
   readonly global: PlannedGlobal;
+}
+
+interface Feed extends GlobalInput {
   readonly topicId: string | undefined;
   readonly from: number;
   /** The last stable offset when it was opened: what has to be read before tasks run. */
@@ -168,19 +171,20 @@ export class GlobalReplica {
   }
 
   #meta(feed: Feed, next: number): Map<string, string> {
-    const { topic, partition, topicId, atMs } = feed;
+    const { topicId, atMs } = feed;
     const meta = new Map([
-      [positionMeta(feed), String(next)],
-      [`global-at/${topic}/${partition}`, String(atMs)],
+      [metaName('global', feed), String(next)],
+      [metaName('global-at', feed), String(atMs)],
       [originMeta, originOf(this.#options.applicationId, globalFolder)],
     ]);
-    if (topicId !== undefined) meta.set(`global-id/${topic}/${partition}`, topicId);
+    if (topicId !== undefined) meta.set(metaName('global-id', feed), topicId);
     return meta;
   }
 }
 
-function positionMeta({ topic, partition }: TopicPartition): string {
-  return `global/${topic}/${partition}`;
+/** By the store's name too: a position says what is in that store, not in its successor under another name. */
+function metaName(what: 'global' | 'global-at' | 'global-id', input: GlobalInput): string {
+  return `${what}/${input.global.spec.store.name}/${input.topic}/${input.partition}`;
 }
 
 async function planFeeds(
@@ -192,7 +196,7 @@ async function planFeeds(
   const [origin] = await state.readMeta([originMeta]);
   if (origin !== undefined && origin !== originOf(applicationId, globalFolder))
     return { reason: `the folder holds the state of ${origin}` };
-  const inputs = options.globals.flatMap((global) =>
+  const inputs: GlobalInput[] = options.globals.flatMap((global) =>
     Array.from({ length: global.partitions }, (_, partition) => ({
       global,
       topic: global.spec.topic,
@@ -203,8 +207,8 @@ async function planFeeds(
   const ends = await broker.admin.endOffsets(inputs, 'read_uncommitted');
   const targets = await broker.admin.endOffsets(inputs, 'read_committed');
   const described = await broker.admin.describeTopics(inputs.map(({ topic }) => topic));
-  const meta = (name: string) =>
-    state.readMeta(inputs.map(({ topic, partition }) => `${name}/${topic}/${partition}`));
+  const meta = (what: Parameters<typeof metaName>[0]) =>
+    state.readMeta(inputs.map((input) => metaName(what, input)));
   const [positions, times, ids] = [await meta('global'), await meta('global-at'), await meta('global-id')];
   const feeds: Feed[] = [];
   for (const [index, input] of inputs.entries()) {

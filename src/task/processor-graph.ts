@@ -19,6 +19,7 @@ import type {
 import type { Serde } from '../serde/serde.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
 import type { Collector } from './collector.ts';
+import { deepFreeze, isFrozenWrite } from './freeze.ts';
 import type { GlobalStores } from './global-stores.ts';
 import type { QueuedRecord } from './record-queue.ts';
 import type { TaskPlan } from './task-plan.ts';
@@ -33,6 +34,8 @@ export interface ProcessorGraphOptions {
   readonly state: TaskState;
   /** What every processor may read besides its own stores. */
   readonly globals: GlobalStores | undefined;
+  /** Records and stored values cannot be changed in place; for tests. */
+  readonly frozen: boolean;
   readonly timers: TimerIndex;
   readonly collector: Collector;
   readonly clock: Clock;
@@ -155,7 +158,8 @@ export class ProcessorGraph {
   }
 
   #openStore(spec: StoreSpec, state: TaskState): StateStore & TaskStore {
-    if (spec.kind === 'key-value') return new TypedKeyValueStore<unknown, unknown>(spec, state);
+    if (spec.kind === 'key-value')
+      return new TypedKeyValueStore<unknown, unknown>(spec, state, this.#options.frozen);
     if (spec.kind === 'versioned') return new TypedVersionedKeyValueStore<unknown, unknown>(spec, state);
     if (spec.kind === 'session') return new TypedSessionStore<unknown, unknown>(spec, state);
     if (spec.retainDuplicates !== true) return new TypedSingleWindowStore<unknown, unknown>(spec, state);
@@ -187,6 +191,7 @@ export class ProcessorGraph {
   }
 
   #deliver(child: string, record: Record<unknown, unknown>, fromSource: boolean): void {
+    if (this.#options.frozen) deepFreeze(record);
     const live = this.#live.get(child);
     if (live === undefined) {
       const sink = this.#sinks.get(child);
@@ -198,6 +203,17 @@ export class ProcessorGraph {
     try {
       live.processor.process(record);
     } catch (error) {
+      if (this.#options.frozen && isFrozenWrite(error))
+        throw new StreamsError(
+          'PROCESSING_FAILED',
+          `processor ${child} changed in place what it was given, has forwarded or has stored`,
+          {
+            context: { node: child },
+            hint: 'make a new one: { ...record, value: { ...record.value, … } }',
+            cause: error,
+            kind: 'user',
+          },
+        );
       // A hand-written processor directly under its source had its say in `prefetch`: what it did not
       // declare there is its mistake, and to run it twice could repeat effects outside.
       if (

@@ -36,6 +36,8 @@ export interface TaskOptions {
   readonly state: TaskState;
   /** Of the instance; undefined where the topology has none. */
   readonly globals?: GlobalStores | undefined;
+  /** Records and stored values cannot be changed in place; for tests. */
+  readonly frozen?: boolean;
   readonly clock: Clock;
   readonly log: Logger;
   readonly failurePolicy: FailurePolicy;
@@ -109,6 +111,7 @@ export class StreamTask {
       applicationId: options.applicationId,
       state: options.state,
       globals: options.globals,
+      frozen: options.frozen ?? false,
       timers: this.#timers,
       collector: this.#collector,
       clock: options.clock,
@@ -158,12 +161,15 @@ export class StreamTask {
   }
 
   /** Reads timers and clocks from the restored store. Called before the first record and after an abort. */
-  async begin(committed: readonly { readonly topic: string; readonly offset: number }[]): Promise<void> {
+  async begin(
+    committed: readonly { readonly topic: string; readonly offset: number; readonly chosen?: true }[],
+  ): Promise<void> {
     await this.#timers.load(this.state.scanCommitted(this.plan.taskStore, 1_000));
     this.#streamTimeMs = this.#timers.clock('stream') ?? -1;
     this.#committed.clear();
     this.#allOffsetsMs = Number.NEGATIVE_INFINITY;
-    for (const { topic, offset } of committed) this.#committed.set(topic, offset);
+    for (const { topic, offset, chosen } of committed)
+      if (chosen !== true) this.#committed.set(topic, offset);
     for (const queue of this.#queues.values()) queue.clear();
     this.#graph.init();
   }

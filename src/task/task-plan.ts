@@ -17,11 +17,18 @@ export interface PlannedStore {
   readonly changelog: string | undefined;
 }
 
+export interface TaskInput {
+  readonly topic: string;
+  readonly partition: number;
+  /** Where it begins without a committed offset; absent: with the first record. */
+  readonly offsetReset?: 'latest';
+}
+
 export interface TaskPlan {
   readonly taskId: string;
   readonly partition: number;
   readonly subtopology: Subtopology;
-  readonly inputs: readonly { readonly topic: string; readonly partition: number }[];
+  readonly inputs: readonly TaskInput[];
   readonly stores: readonly PlannedStore[];
   /** The store that holds the task's timers and clocks. */
   readonly taskStore: string;
@@ -37,6 +44,8 @@ export interface InternalTopic {
   readonly name: string;
   readonly partitions: number;
   readonly config: Readonly<Record<string, string>>;
+  /** The topics whose partition count it has to have. */
+  readonly follows?: readonly string[];
 }
 
 export interface ApplicationPlan {
@@ -46,12 +55,30 @@ export interface ApplicationPlan {
   readonly globals: readonly PlannedGlobal[];
   readonly internalTopics: readonly InternalTopic[];
   readonly tokenTopic: string;
-  /** Partition counts of every topic that tasks write to by a static name. */
+  /** Partition counts of every topic that tasks write to. */
   readonly partitionsOf: ReadonlyMap<string, number>;
 }
 
 export function tokenTopic(applicationId: string): string {
   return `${applicationId}-tasks`;
+}
+
+/**
+ * The topology with its patterns bound. What a pattern never matches: the application's own topics, those of the
+ * broker, and dead letters of what it matches.
+ */
+export function bindPatterns(
+  topology: Topology,
+  applicationId: string,
+  existing: readonly string[],
+): Topology {
+  if (!topology.hasPatterns) return topology;
+  const deadLetters = new Set(existing.map(deadLetterTopic));
+  return topology.withTopics(
+    existing.filter(
+      (name) => !name.startsWith(`${applicationId}-`) && !name.startsWith('__') && !deadLetters.has(name),
+    ),
+  );
 }
 
 /** Every topic that is not the application's own and has to be there before it starts. */
@@ -148,16 +175,32 @@ function checkCopartitioned(
   }
 }
 
+/** An application without tasks would join no group and never be ready; its instances could not share anything out. */
+function requireTasks(topology: Topology, tasks: readonly TaskPlan[]): void {
+  if (tasks.length > 0) return;
+  const patterns = topology
+    .nodes()
+    .flatMap((node) => (node.kind === 'source' && node.pattern !== undefined ? [node.pattern.source] : []));
+  throw new StreamsError(
+    'TOPOLOGY_INVALID',
+    patterns.length > 0
+      ? `no topic that is there matches ${patterns.join(' or ')}`
+      : 'the topology has no stream or table, so there is nothing to run',
+    { hint: patterns.length > 0 ? 'create one before the application starts' : 'add a source' },
+  );
+}
+
 /**
- * Errors: TOPIC_UNKNOWN (an external topic that is not there), PARTITIONS_MISMATCH.
- * Shape: `external` holds the partition count of every topic of `externalTopics`.
+ * Errors: TOPOLOGY_INVALID (nothing to run), TOPIC_UNKNOWN (an external topic that is not there), PARTITIONS_MISMATCH.
+ * Shape: `external` holds the partition count of every topic of `externalTopics`, and of those that records may
+ * choose for themselves.
  */
 export function planApplication(
   topology: Topology,
   applicationId: string,
   external: ReadonlyMap<string, number>,
 ): ApplicationPlan {
-  const counts = new Map<string, number>();
+  const counts = new Map<string, number>(external);
   for (const name of externalTopics(topology)) {
     const count = external.get(name);
     if (count === undefined) {
@@ -183,7 +226,13 @@ export function planApplication(
     const topics = subtopology.sources.flatMap((source) =>
       source.topics.map((topic) => resolveTopic(topic, applicationId)),
     );
-    const partitions = Math.max(...topics.map((topic) => counts.get(topic) ?? 0));
+    const latest = new Set(
+      subtopology.sources
+        .filter(({ offsetReset }) => offsetReset === 'latest')
+        .flatMap((source) => source.topics.map((topic) => resolveTopic(topic, applicationId))),
+    );
+    const partitions = Math.max(0, ...topics.map((topic) => counts.get(topic) ?? 0));
+    const follows = topics.filter((topic) => counts.get(topic) === partitions);
     const taskStore = taskStoreSpec(subtopology);
     const stores = [...subtopology.stores, taskStore].map((spec) => ({
       spec,
@@ -191,13 +240,14 @@ export function planApplication(
     }));
     for (const { spec, changelog } of stores) {
       if (changelog !== undefined)
-        internalTopics.push({ name: changelog, partitions, config: changelogConfig(spec) });
+        internalTopics.push({ name: changelog, partitions, config: changelogConfig(spec), follows });
     }
     for (const topic of topics) {
       internalTopics.push({
         name: deadLetterTopic(topic),
         partitions: counts.get(topic) as number,
         config: { 'cleanup.policy': 'delete', 'retention.ms': '-1' },
+        follows: [topic],
       });
     }
     for (let partition = 0; partition < partitions; partition++) {
@@ -207,12 +257,17 @@ export function planApplication(
         subtopology,
         inputs: topics
           .filter((topic) => partition < (counts.get(topic) as number))
-          .map((topic) => ({ topic, partition })),
+          .map((topic) => ({
+            topic,
+            partition,
+            ...(latest.has(topic) ? { offsetReset: 'latest' as const } : {}),
+          })),
         stores,
         taskStore: taskStore.name,
       });
     }
   }
+  requireTasks(topology, tasks);
   const token = tokenTopic(applicationId);
   internalTopics.push({
     name: token,

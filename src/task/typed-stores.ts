@@ -12,6 +12,7 @@ import type { KeyValueStore, Prefetch, WindowStore } from '../graph/processor.ts
 import type { Serde } from '../serde/serde.ts';
 import type { Generations, StateEntry } from '../store/generations.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
+import { deepFreeze } from './freeze.ts';
 import { requireRecordFits } from './record-size.ts';
 
 /** Thrown by a read of something that is not in memory. Never leaves the task. */
@@ -70,9 +71,12 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
   readonly #keys: Serde<K>;
   readonly #values: Serde<V>;
   readonly #generations: Generations;
+  readonly #kept: (value: unknown) => void;
   #last: KnownKey | undefined;
 
-  constructor(spec: StoreSpec, state: Pick<TaskState, 'generations'>) {
+  /** `frozen`: values that go in or come out cannot be changed afterwards; for tests. */
+  constructor(spec: StoreSpec, state: Pick<TaskState, 'generations'>, frozen = false) {
+    this.#kept = frozen ? deepFreeze : () => {};
     this.name = spec.name;
     this.#keys = spec.keySerde as Serde<K>;
     this.#values = spec.valueSerde as Serde<V>;
@@ -95,6 +99,7 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
     const { bytes, mapped } = this.#known(key);
     const valueBytes = this.#values.serialize(value, this.name);
     requireRecordFits({ store: this.name }, bytes, valueBytes);
+    this.#kept(value);
     this.#generations.write(mapped, valueBytes, value, bytes);
   }
 
@@ -153,7 +158,10 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
 
   #decode(entry: StateEntry): V | undefined {
     if (entry.bytes === null) return undefined;
-    if (entry.decoded === undefined) entry.decoded = this.#values.deserialize(entry.bytes, this.name);
+    if (entry.decoded === undefined) {
+      entry.decoded = this.#values.deserialize(entry.bytes, this.name);
+      this.#kept(entry.decoded);
+    }
     return entry.decoded as V;
   }
 }

@@ -3,6 +3,9 @@
  * memory, a clock that moves when told. Commits after every record, as Kafka Streams' driver does, or after
  * every few when told so.
  *
+ * Records and stored values are frozen: a processor that changes one in place, which a running task would take for
+ * an accident of another record, fails here with PROCESSING_FAILED of kind `user`.
+ *
  * Order: open, pipe and read, close. Records to internal topics, and to topics that the topology itself
  * reads, go round until nothing is left to process.
  */
@@ -21,13 +24,15 @@ import { openMemoryBackend } from '../store/memory-backend.ts';
 import { TaskState } from '../store/task-state.ts';
 import { GlobalStores, globalRows } from '../task/global-stores.ts';
 import { StreamTask } from '../task/stream-task.ts';
-import { externalTopics, planApplication } from '../task/task-plan.ts';
+import { bindPatterns, externalTopics, planApplication } from '../task/task-plan.ts';
 
 export interface TopologyTestDriverOptions {
   readonly applicationId?: string;
   /** Wall clock at the start, milliseconds since the epoch. */
   readonly startMs?: number;
   readonly log?: Logger;
+  /** Topics that patterns may match. */
+  readonly topics?: readonly string[];
   /** All tasks commit after so many processed records; outputs come with the commit. 1 unless given. */
   readonly commitEveryRecords?: number;
 }
@@ -55,6 +60,13 @@ function single(record: OutgoingRecord, offset: number): RecordBatch {
     value: () => record.value,
     headers: () => record.headers,
   };
+}
+
+/** A record may choose any topic: each has one partition here. */
+class AnyTopic extends Map<string, number> {
+  override get(topic: string): number {
+    return super.get(topic) ?? 1;
+  }
 }
 
 /**
@@ -91,16 +103,16 @@ export class TopologyTestDriver {
   readonly #ends = new Map<string, number>();
   readonly #outputs = new Map<string, OutgoingRecord[]>();
   readonly #pending: OutgoingRecord[] = [];
+  readonly #globals = new Map<string, GlobalStoreSpec>();
+  #globalState: GlobalState | undefined;
   readonly #commitEveryRecords: number;
   /** Tasks that have processed something since the last commit. */
   readonly #touched = new Set<StreamTask>();
   #sinceCommit = 0;
-  readonly #globals = new Map<string, GlobalStoreSpec>();
-  #globalState: GlobalState | undefined;
 
   constructor(topology: Topology, options: TopologyTestDriverOptions = {}) {
-    this.#topology = topology;
     this.#applicationId = options.applicationId ?? 'test';
+    this.#topology = bindPatterns(topology, this.#applicationId, options.topics ?? []);
     this.#log = options.log ?? silentTelemetry.log;
     this.#commitEveryRecords = options.commitEveryRecords ?? 1;
     this.clock = new ManualClock(options.startMs ?? 0);
@@ -131,9 +143,10 @@ export class TopologyTestDriver {
       const task = new StreamTask({
         plan: taskPlan,
         applicationId: this.#applicationId,
-        partitionsOf: plan.partitionsOf,
+        partitionsOf: new AnyTopic(plan.partitionsOf),
         state,
         globals,
+        frozen: true,
         clock: this.clock,
         log: this.#log,
         failurePolicy: deadLetterPolicy,
@@ -242,19 +255,19 @@ export class TopologyTestDriver {
     }
   }
 
-  async #commitAll(): Promise<void> {
-    this.#sinceCommit = 0;
-    const touched = [...this.#touched];
-    this.#touched.clear();
-    for (const task of touched) await this.#commit(task);
-  }
-
   /** As every instance does with its own copy. */
   async #applyGlobally(spec: GlobalStoreSpec, batch: RecordBatch): Promise<void> {
     const { writes, unreadable } = await globalRows(spec, batch);
     for (const { error } of unreadable)
       this.#log.warn('a record is left out of its global store', { topic: spec.topic }, error);
     await must(this.#globalState, 'the driver is open').write(spec.store.name, writes, new Map());
+  }
+
+  async #commitAll(): Promise<void> {
+    this.#sinceCommit = 0;
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    for (const task of touched) await this.#commit(task);
   }
 
   async #commit(task: StreamTask): Promise<void> {

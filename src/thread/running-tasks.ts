@@ -9,6 +9,7 @@ import { must } from '../base/assert.ts';
 import { asStreamsError, StreamsError } from '../base/errors.ts';
 import { parsePartitionKey, partitionKey, type TopicPartition } from '../base/record.ts';
 import type { Consumer, RecordBatch } from '../broker/broker-port.ts';
+import type { StartOffset } from '../restore/changelog-restorer.ts';
 import type { TaskState } from '../store/task-state.ts';
 import { StreamTask } from '../task/stream-task.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
@@ -89,11 +90,7 @@ export class RunningTasks {
   readonly position = (input: TopicPartition): number => this.#consumerOrThrow().position(input);
 
   /** Starts a task on its restored state; when that fails the state is closed. */
-  async begin(
-    plan: TaskPlan,
-    state: TaskState,
-    committed: readonly { readonly topic: string; readonly offset: number }[],
-  ): Promise<void> {
+  async begin(plan: TaskPlan, state: TaskState, committed: readonly StartOffset[]): Promise<void> {
     const { settings, clock, log, failurePolicy, broker } = this.#options;
     const task = new StreamTask({
       plan,
