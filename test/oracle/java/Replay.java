@@ -1,0 +1,75 @@
+package oracle;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.Properties;
+import org.apache.kafka.common.serialization.Serdes;
+import org.apache.kafka.streams.StreamsBuilder;
+import org.apache.kafka.streams.StreamsConfig;
+import org.apache.kafka.streams.TestOutputTopic;
+import org.apache.kafka.streams.Topology;
+import org.apache.kafka.streams.TopologyTestDriver;
+import org.apache.kafka.streams.test.TestRecord;
+
+/** Runs one case on Kafka Streams' own test driver, under the conditions that the vectors' `meta` names. */
+final class Replay {
+
+  static final String OUTPUT = "output";
+
+  private Replay() {}
+
+  /** What was emitted after each input, and the topology's description where the case asks for it. */
+  static void into(ObjectNode answer, Case vector, Path stateFolder) {
+    Properties settings = settings(vector, stateFolder);
+    StreamsBuilder builder = new StreamsBuilder();
+    Programs.build(vector, builder);
+    Topology topology = builder.build(settings);
+    if (vector.flag("describe")) answer.put("description", topology.describe().toString());
+    try (TopologyTestDriver driver = new TopologyTestDriver(topology, settings, Instant.EPOCH)) {
+      answer.set("expected", outputs(vector, driver));
+    }
+  }
+
+  private static Properties settings(Case vector, Path stateFolder) {
+    Properties settings = new Properties();
+    settings.put(StreamsConfig.APPLICATION_ID_CONFIG, "oracle");
+    settings.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, "nowhere:9092");
+    settings.put(StreamsConfig.STATE_DIR_CONFIG, stateFolder.toString());
+    settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 0);
+    settings.put(StreamsConfig.TOPOLOGY_OPTIMIZATION_CONFIG, vector.text("optimize", StreamsConfig.NO_OPTIMIZATION));
+    // Table sources and foreign-key joins take serdes of unnamed places from here.
+    settings.put(StreamsConfig.DEFAULT_KEY_SERDE_CLASS_CONFIG, vector.keySerde().getClass());
+    settings.put(StreamsConfig.DEFAULT_VALUE_SERDE_CLASS_CONFIG, Serdes.StringSerde.class);
+    // Results that wait for stream time come out as soon as it allows, not at most once in a real second.
+    settings.put(StreamsConfig.InternalConfig.EMIT_INTERVAL_MS_KSTREAMS_OUTER_JOIN_SPURIOUS_RESULTS_FIX, 0L);
+    settings.put(StreamsConfig.InternalConfig.EMIT_INTERVAL_MS_KSTREAMS_WINDOWED_AGGREGATION, 0L);
+    return settings;
+  }
+
+  private static ArrayNode outputs(Case vector, TopologyTestDriver driver) {
+    TestOutputTopic<Object, Object> output =
+        driver.createOutputTopic(OUTPUT, OutputSerde.make().deserializer(), OutputSerde.make().deserializer());
+    ArrayNode expected = OutputSerde.JSON.createArrayNode();
+    for (JsonNode input : vector.part("inputs")) {
+      String topic = input.get("topic").asText();
+      String value = input.get("value").isNull() ? null : input.get("value").asText();
+      driver
+          .createInputTopic(topic, vector.keySerdeOf(topic).serializer(), Serdes.String().serializer())
+          .pipeInput(vector.key(input), value, input.get("timestamp").asLong());
+      ArrayNode emitted = expected.addArray();
+      for (TestRecord<Object, Object> each : output.readRecordsToList()) emitted.add(record(each));
+    }
+    return expected;
+  }
+
+  private static ObjectNode record(TestRecord<Object, Object> emitted) {
+    ObjectNode record = OutputSerde.JSON.createObjectNode();
+    if (emitted.key() instanceof ObjectNode span) record.setAll(span);
+    else record.set("key", (JsonNode) emitted.key());
+    record.set("value", (JsonNode) emitted.value());
+    return record.put("timestamp", emitted.timestamp());
+  }
+}
