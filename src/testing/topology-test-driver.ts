@@ -1,6 +1,7 @@
 /**
  * Runs a topology in a test without a broker: the real tasks, one partition of each topic, stores in
- * memory, a clock that moves when told. Commits after every record, as Kafka Streams' driver does.
+ * memory, a clock that moves when told. Commits after every record, as Kafka Streams' driver does, or after
+ * every few when told so.
  *
  * Order: open, pipe and read, close. Records to internal topics, and to topics that the topology itself
  * reads, go round until nothing is left to process.
@@ -24,6 +25,8 @@ export interface TopologyTestDriverOptions {
   /** Wall clock at the start, milliseconds since the epoch. */
   readonly startMs?: number;
   readonly log?: Logger;
+  /** All tasks commit after so many processed records; outputs come with the commit. 1 unless given. */
+  readonly commitEveryRecords?: number;
 }
 
 export interface TestInputTopic<K, V> {
@@ -61,11 +64,16 @@ export class TopologyTestDriver {
   readonly #ends = new Map<string, number>();
   readonly #outputs = new Map<string, OutgoingRecord[]>();
   readonly #pending: OutgoingRecord[] = [];
+  readonly #commitEveryRecords: number;
+  /** Tasks that have processed something since the last commit. */
+  readonly #touched = new Set<StreamTask>();
+  #sinceCommit = 0;
 
   constructor(topology: Topology, options: TopologyTestDriverOptions = {}) {
     this.#topology = topology;
     this.#applicationId = options.applicationId ?? 'test';
     this.#log = options.log ?? silentTelemetry.log;
+    this.#commitEveryRecords = options.commitEveryRecords ?? 1;
     this.clock = new ManualClock(options.startMs ?? 0);
   }
 
@@ -141,6 +149,14 @@ export class TopologyTestDriver {
     await this.#run();
   }
 
+  /** Commits now, and goes on until what that brought is processed and committed too. */
+  async commit(): Promise<void> {
+    do {
+      await this.#commitAll();
+      await this.#run();
+    } while (this.#sinceCommit > 0);
+  }
+
   /** The committed value of a key, as a query sees it. */
   async store<K, V>(name: string, key: K): Promise<V | undefined> {
     const spec = must(this.#topology.store(name), `the topology has no store ${name}`);
@@ -172,8 +188,16 @@ export class TopologyTestDriver {
       task.enqueue(batch);
       await task.processRound(1);
       await task.fireEventTimers();
-      await this.#commit(task);
+      this.#touched.add(task);
+      if (++this.#sinceCommit >= this.#commitEveryRecords) await this.#commitAll();
     }
+  }
+
+  async #commitAll(): Promise<void> {
+    this.#sinceCommit = 0;
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    for (const task of touched) await this.#commit(task);
   }
 
   async #commit(task: StreamTask): Promise<void> {

@@ -1,0 +1,108 @@
+/** Joins as programs of the DSL. Called by run-vectors.ts. */
+import {
+  integerSerde,
+  type KStream,
+  type KTable,
+  longSerde,
+  type Serde,
+  StreamsBuilder,
+  stringSerde,
+} from '#streams';
+import {
+  field,
+  type JoinName,
+  NotBuilt,
+  type ProgramBuilder,
+  type VectorCase,
+  type VectorKey,
+  type VectorProgram,
+} from './vector-case.ts';
+
+const keySerdes = { int64: longSerde, int32: integerSerde, string: stringSerde };
+
+type Joiner = (left: string | null, right: string | null) => string;
+
+/** What a program is made with. */
+interface Parts {
+  readonly builder: StreamsBuilder;
+  readonly serdes: { readonly keySerde: Serde<VectorKey>; readonly valueSerde: Serde<string> };
+  readonly joiner: Joiner;
+}
+
+export const joinPrograms: Readonly<Record<string, ProgramBuilder>> = {
+  'stream-stream': (vector) => program(vector, streamStream),
+  'stream-stream-self': (vector) => program(vector, streamStream),
+  'stream-table': (vector) => program(vector, streamTable),
+  'table-table': (vector) => program(vector, tableTable),
+};
+
+function program(
+  vector: VectorCase,
+  join: (vector: VectorCase, parts: Parts) => KStream<VectorKey, string | null>,
+): VectorProgram {
+  if (vector.leftStore?.type === 'versioned' || vector.rightStore?.type === 'versioned')
+    throw new NotBuilt('tables with a versioned store');
+  const keySerde = keySerdes[vector.keyType] as unknown as Serde<VectorKey>;
+  const serdes = { keySerde, valueSerde: stringSerde };
+  const builder = new StreamsBuilder();
+  const joiner: Joiner = (left, right) => `${left}${vector.separator}${right}`;
+  join(vector, { builder, serdes, joiner }).to('output', serdes);
+  return {
+    topology: builder.build(),
+    keySerde: () => keySerde as Serde<unknown>,
+    outputKeySerde: keySerde as Serde<unknown>,
+    outputValueSerde: stringSerde as Serde<unknown>,
+  };
+}
+
+function streamStream(vector: VectorCase, parts: Parts): KStream<VectorKey, string> {
+  const { builder, serdes } = parts;
+  const left = builder.stream<VectorKey, string>('left', serdes);
+  const right =
+    vector.kind === 'stream-stream-self' ? left : builder.stream<VectorKey, string>('right', serdes);
+  const rekey = (stream: KStream<VectorKey, string>): KStream<VectorKey, string> =>
+    vector.repartition === true ? stream.map((key, value) => [key, value]) : stream;
+  const first = joinStreams(vector, vector.join, rekey(left), rekey(right), parts);
+  return vector.thenJoin === undefined ? first : joinStreams(vector, vector.thenJoin, first, right, parts);
+}
+
+function joinStreams(
+  vector: VectorCase,
+  how: JoinName | undefined,
+  a: KStream<VectorKey, string>,
+  b: KStream<VectorKey, string>,
+  { serdes, joiner }: Parts,
+): KStream<VectorKey, string> {
+  const windows = field<NonNullable<VectorCase['window']>>(vector, 'window');
+  const joined = { ...serdes, otherValueSerde: stringSerde };
+  if (how === 'inner') return a.join(b, joiner, windows, joined);
+  return how === 'left' ? a.leftJoin(b, joiner, windows, joined) : a.outerJoin(b, joiner, windows, joined);
+}
+
+function streamTable(vector: VectorCase, { builder, serdes, joiner }: Parts): KStream<VectorKey, string> {
+  if (vector.joinGraceMs !== undefined) throw new NotBuilt('stream-table joins with grace');
+  const left = builder.stream<VectorKey, string>('left', serdes);
+  const right = builder.table<VectorKey, string>('right', serdes);
+  return vector.join === 'inner' ? left.join(right, joiner) : left.leftJoin(right, joiner);
+}
+
+function tableTable(
+  vector: VectorCase,
+  { builder, serdes, joiner }: Parts,
+): KStream<VectorKey, string | null> {
+  const left = builder.table<VectorKey, string>('left', serdes);
+  const right = builder.table<VectorKey, string>('right', serdes);
+  const first = joinTables(vector.join, left, right, joiner);
+  const result = vector.thenJoin === undefined ? first : joinTables(vector.thenJoin, first, right, joiner);
+  return result.toStream();
+}
+
+function joinTables(
+  how: JoinName | undefined,
+  a: KTable<VectorKey, string>,
+  b: KTable<VectorKey, string>,
+  joiner: Joiner,
+): KTable<VectorKey, string> {
+  if (how === 'inner') return a.join(b, joiner);
+  return how === 'left' ? a.leftJoin(b, joiner) : a.outerJoin(b, joiner);
+}
