@@ -75,6 +75,7 @@ export type {
   TypePredicate,
   ValueJoiner,
   ValueMapper,
+  VersionedOptions,
 } from './dsl/options.ts';
 export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
 export { timestampedSerde, type ValueAndTimestamp } from './dsl/timestamped.ts';
@@ -94,6 +95,9 @@ export type {
   Timer,
   TimerClock,
   Timers,
+  VersionedKeyValueStore,
+  VersionedPut,
+  VersionedRecord,
   WindowStore,
 } from './graph/processor.ts';
 export { Topology } from './graph/topology.ts';

@@ -11,7 +11,14 @@ import { Topology } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { KStream, KTable } from './api.ts';
 import { StreamFilter } from './operators/stream-filter.ts';
-import { asSerde, invalidTopology, needSerde, type Repartitioned, type SameTypeOptions } from './options.ts';
+import {
+  asSerde,
+  invalidTopology,
+  type Materialized,
+  needSerde,
+  type Repartitioned,
+  type SameTypeOptions,
+} from './options.ts';
 import type { TableView } from './table-view.ts';
 import { timestampedSerde } from './timestamped.ts';
 
@@ -118,17 +125,17 @@ export class DslGraph {
     node: string,
     keySerde: Serde<K> | undefined,
     valueSerde: Serde<V> | undefined,
-    logging: boolean | undefined,
+    { logging, versioned }: Pick<Materialized<K, V>, 'logging' | 'versioned'>,
   ): void {
     const hint = `give ${node} materialized: { keySerde, valueSerde }`;
+    const keys = needSerde('key', node, hint, keySerde) as Serde<unknown>;
+    const values = needSerde('value', node, hint, valueSerde);
+    const common = { name, keySerde: keys, changelog: logging ?? true };
+    const plain = { kind: 'key-value' as const, valueSerde: timestampedSerde(values) as Serde<unknown> };
     this.addStore(
-      {
-        name,
-        kind: 'key-value',
-        keySerde: needSerde('key', node, hint, keySerde) as Serde<unknown>,
-        valueSerde: timestampedSerde(needSerde('value', node, hint, valueSerde)) as Serde<unknown>,
-        changelog: logging ?? true,
-      },
+      versioned === undefined
+        ? { ...common, ...plain }
+        : { ...common, kind: 'versioned', valueSerde: values as Serde<unknown>, ...versioned },
       [node],
     );
   }
@@ -225,6 +232,11 @@ export class DslGraph {
       'build both with one builder',
     );
   }
+}
+
+/** Whether a source's table has a store even if nobody below reads it. */
+export function isStored<K, V>(materialized: SameTypeOptions<K, V>['materialized']): boolean {
+  return materialized?.name !== undefined || materialized?.versioned !== undefined;
 }
 
 /** Options of a store with all that may be left out filled in from above. */

@@ -85,8 +85,8 @@ export class KGroupedStreamImpl<K, V> implements KGroupedStream<K, V> {
     });
     const keySerde = materialized?.keySerde ?? this.#stream.keySerde;
     const valueSerde = asSerde(materialized?.valueSerde) ?? defaultSerde;
-    graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
-    const view = storedView<K, A>(store, demand);
+    graph.addTableStore(store, node, keySerde, valueSerde, materialized ?? {});
+    const view = storedView<K, A>(store, demand, materialized?.versioned !== undefined);
     return graph.table({ node, keySerde, valueSerde, sources: from.sources, view });
   }
 

@@ -7,7 +7,7 @@ import type { ProcessorSupplier, Record } from '../graph/processor.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { BranchedKStream, KGroupedStream, KStream, KTable } from './api.ts';
 import { BranchedKStreamImpl } from './branched-kstream.ts';
-import { type DslGraph, materializedSerdes, type StreamHandle } from './dsl-graph.ts';
+import { type DslGraph, isStored, materializedSerdes, type StreamHandle } from './dsl-graph.ts';
 import { joinStreams, type Preserved } from './join-streams.ts';
 import { KGroupedStreamImpl } from './kgrouped-stream.ts';
 import { PassThrough } from './operators/pass-through.ts';
@@ -177,7 +177,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     const from = this.#handle.keyChanged
       ? graph.repartition({ ...this.#handle, keySerde, valueSerde }, node, {}, true)
       : this.#handle;
-    const demand: TableSourceDemand = { oldValues: false, stored: materialized?.name !== undefined };
+    const demand: TableSourceDemand = { oldValues: false, stored: isStored(materialized) };
     graph.addOperator({
       name: node,
       parents: [from.node],
@@ -185,9 +185,14 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
       keepsKey: true,
     });
     const materialize = (): void =>
-      graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
+      graph.addTableStore(store, node, keySerde, valueSerde, materialized ?? {});
     if (demand.stored) materialize();
-    const view = tableSourceView<K, NonNullable<V>>(store, demand, materialize);
+    const view = tableSourceView<K, NonNullable<V>>(
+      store,
+      demand,
+      materialize,
+      materialized?.versioned !== undefined,
+    );
     return graph.table({ node, keySerde, valueSerde, sources: from.sources, view });
   }
 

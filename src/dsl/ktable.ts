@@ -11,6 +11,7 @@ import { TableMapValues, tableMapValuesView } from './operators/table-map-values
 import { TableToStream } from './operators/table-to-stream.ts';
 import {
   type Grouped,
+  invalidTopology,
   type KeyValue,
   type KeyValueMapper,
   type Named,
@@ -41,9 +42,13 @@ export class KTableImpl<K, V> implements KTable<K, V> {
   }
 
   mapValues<V2>(mapper: ValueMapper<K, V, V2 | null>, options: TableOptions<K, V2> = {}): KTable<K, V2> {
-    const { node, store, keySerde, valueSerde } = this.#derived<V2>('KTABLE-MAPVALUES-', options, undefined);
+    const { node, store, versioned, keySerde, valueSerde } = this.#derived<V2>(
+      'KTABLE-MAPVALUES-',
+      options,
+      undefined,
+    );
     const demand: Demand = { oldValues: false };
-    const map = { mapper, store, demand };
+    const map = { mapper, store, versioned, demand };
     this.#graph.addOperator({
       name: node,
       parents: [this.#handle.node],
@@ -51,7 +56,7 @@ export class KTableImpl<K, V> implements KTable<K, V> {
       keepsKey: true,
     });
     if (store !== undefined)
-      this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized?.logging);
+      this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized ?? {});
     const view = tableMapValuesView(map, this.#handle.view);
     return this.#graph.table({ node, keySerde, valueSerde, sources: this.#handle.sources, view });
   }
@@ -76,10 +81,11 @@ export class KTableImpl<K, V> implements KTable<K, V> {
     const node = this.#graph.nodeName(grouped.name, 'KTABLE-SELECT-');
     const keySerde = (): Serde<K2> =>
       needSerde('key', node, 'give groupBy its keySerde and valueSerde', grouped.keySerde);
+    const { versioned } = this.#handle.view;
     this.#graph.addOperator({
       name: node,
       parents: [this.#handle.node],
-      supplier: () => new TableGroupBy(selector, keySerde),
+      supplier: () => new TableGroupBy(selector, keySerde, versioned),
       keepsKey: false,
     });
     // The old row has to be taken out of its group.
@@ -115,10 +121,14 @@ export class KTableImpl<K, V> implements KTable<K, V> {
 
   #filter(keep: Predicate<K, V>, options: SameTypeOptions<K, V>): KTable<K, V> {
     const inherited = this.#handle.valueSerde;
-    const { node, store, keySerde, valueSerde } = this.#derived<V>('KTABLE-FILTER-', options, inherited);
+    const { node, store, versioned, keySerde, valueSerde } = this.#derived<V>(
+      'KTABLE-FILTER-',
+      options,
+      inherited,
+    );
     // Without old values each row that fails is sent on as a deletion: nobody knows whether it was there.
     const demand: Demand = { oldValues: this.#handle.view.sendOldValues(false) };
-    const filter = { keep, store, demand };
+    const filter = { keep, store, versioned, parentVersioned: this.#handle.view.versioned, demand };
     this.#graph.addOperator({
       name: node,
       parents: [this.#handle.node],
@@ -126,7 +136,7 @@ export class KTableImpl<K, V> implements KTable<K, V> {
       keepsKey: true,
     });
     if (store !== undefined)
-      this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized?.logging);
+      this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized ?? {});
     const view = tableFilterView(filter, this.#handle.view);
     return this.#graph.table({ node, keySerde, valueSerde, sources: this.#handle.sources, view });
   }
@@ -139,15 +149,24 @@ export class KTableImpl<K, V> implements KTable<K, V> {
   ): {
     node: string;
     store: string | undefined;
+    versioned: boolean;
     keySerde: Serde<K> | undefined;
     valueSerde: Serde<V2> | undefined;
   } {
+    if (materialized?.versioned !== undefined && materialized.name === undefined)
+      throw invalidTopology(
+        `a ${prefix.slice(0, -1)} table cannot be versioned without a name: it has no store then`,
+        'give materialized its name',
+      );
     // Kafka Streams takes a number for a store that it then does not make.
     if (materialized !== undefined && materialized.name === undefined)
       this.#graph.storeName(undefined, prefix);
     const store =
       materialized?.name === undefined ? undefined : this.#graph.storeName(materialized.name, prefix);
     const node = this.#graph.nodeName(named, prefix);
-    return { node, store, ...materializedSerdes(materialized, this.#handle.keySerde, inherited) };
+    // As in Kafka Streams: what is given decides, and only where nothing is, the table above.
+    const versioned =
+      materialized === undefined ? this.#handle.view.versioned : materialized.versioned !== undefined;
+    return { node, store, versioned, ...materializedSerdes(materialized, this.#handle.keySerde, inherited) };
   }
 }

@@ -88,6 +88,17 @@ export interface Materialized<K, V> {
   readonly valueSerde?: Serde<V>;
   /** False: the table is lost when the task moves. */
   readonly logging?: boolean;
+  /** Keeps the rows of the past too; the table needs a name then. */
+  readonly versioned?: VersionedOptions;
+}
+
+/**
+ * A versioned table's store. Changes that come out of order go into its history and do not take part in joins and
+ * aggregates; stream-table joins look up the row as of the stream record's time.
+ */
+export interface VersionedOptions {
+  /** How far back from the newest change, in milliseconds; what is older is refused. */
+  readonly historyRetentionMs: number;
 }
 
 export interface TableOptions<K, V> extends Named {

@@ -8,7 +8,7 @@ import type { StoreSpec } from '../graph/node.ts';
 import type { Topology } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { KStream, KTable } from './api.ts';
-import { DslGraph, materializedSerdes } from './dsl-graph.ts';
+import { DslGraph, isStored, materializedSerdes } from './dsl-graph.ts';
 import { KStreamImpl } from './kstream.ts';
 import { KTableImpl } from './ktable.ts';
 import { TableSource, type TableSourceDemand, tableSourceView } from './operators/table-source.ts';
@@ -51,7 +51,7 @@ export class StreamsBuilder {
     const source = graph.suffixedName(consumed.named, '-source', 'KSTREAM-SOURCE-');
     const node = graph.nodeName(consumed.named, 'KTABLE-SOURCE-');
     const parent = this.#source([topic], consumed, source);
-    const demand: TableSourceDemand = { oldValues: false, stored: materialized?.name !== undefined };
+    const demand: TableSourceDemand = { oldValues: false, stored: isStored(materialized) };
     graph.addOperator({
       name: node,
       parents: [parent],
@@ -60,10 +60,10 @@ export class StreamsBuilder {
     });
     const { keySerde, valueSerde } = materializedSerdes(materialized, consumed.keySerde, consumed.valueSerde);
     const materialize = (): void =>
-      graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
+      graph.addTableStore(store, node, keySerde, valueSerde, materialized ?? {});
     if (demand.stored) materialize();
     const sources = [{ name: topic, internal: false }];
-    const view = tableSourceView<K, V>(store, demand, materialize);
+    const view = tableSourceView<K, V>(store, demand, materialize, materialized?.versioned !== undefined);
     return graph.table<K, V>({ node, keySerde, valueSerde, sources, view });
   }
 

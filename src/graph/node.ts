@@ -58,16 +58,20 @@ export interface SinkNode {
 
 export type GraphNode = SourceNode | ProcessorNode | SinkNode;
 
-/** A state store's definition. Units: `retentionMs` in milliseconds (window stores only). */
+/**
+ * A state store's definition. Units: milliseconds; `retentionMs` is of window stores, `historyRetentionMs` of
+ * versioned ones, and both need theirs.
+ */
 export interface StoreSpec {
   readonly name: string;
-  readonly kind: 'key-value' | 'window';
+  readonly kind: 'key-value' | 'window' | 'versioned';
   readonly keySerde: Serde<unknown>;
   readonly valueSerde: Serde<unknown>;
   /** False: lost when the task moves. */
   readonly changelog: boolean;
   readonly retentionMs?: number;
   readonly retainDuplicates?: boolean;
+  readonly historyRetentionMs?: number;
   /** More settings of the changelog topic, in Kafka's names. */
   readonly topicConfig?: Readonly<globalThis.Record<string, string>>;
 }

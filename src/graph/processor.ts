@@ -118,3 +118,33 @@ export interface WindowStore<K, V> extends StateStore {
   /** Values of the key with fromMs <= timestamp <= toMs, in time order, then in order of arrival. */
   fetch(key: K, fromMs: number, toMs: number): Iterable<readonly [timestampMs: number, value: V]>;
 }
+
+/** Shape: a value with the time since when it holds; `validToMs`: until when (exclusive), absent for the latest. */
+export interface VersionedRecord<V> {
+  readonly value: V;
+  readonly timestamp: number;
+  readonly validToMs?: number;
+}
+
+/**
+ * What a put came to: the latest version of its key; a version of the past, which ends at the given time; or
+ * `expired`: older than the history retention, and not stored.
+ */
+export type VersionedPut = 'latest' | 'expired' | number;
+
+/**
+ * The latest value of each key and those before it, for `historyRetentionMs` back from the largest time put.
+ * Puts may come in any order of time; those of one time replace each other.
+ */
+export interface VersionedKeyValueStore<K, V> extends StateStore {
+  readonly historyRetentionMs: number;
+  /**
+   * The latest version, or the one that held at `asOfMs`. Undefined: there was none, or it is older than the
+   * retention (the latest version never is).
+   */
+  get(key: K, asOfMs?: number): VersionedRecord<V> | undefined;
+  /** Null deletes from that time on, until the next version. Errors: TIMESTAMP_INVALID. */
+  put(key: K, value: V | null, timestampMs: number): VersionedPut;
+  /** As a put of null; returns what held at that time. */
+  delete(key: K, timestampMs: number): VersionedRecord<V> | undefined;
+}

@@ -135,6 +135,11 @@ export class Topology {
         'its changelog topic allows letters, digits, dot, dash and underscore',
       );
     }
+    if (spec.kind === 'versioned' && !((spec.historyRetentionMs ?? -1) >= 0))
+      throw invalid(
+        `versioned store ${spec.name} needs its historyRetentionMs`,
+        'in milliseconds: how far back a version can be read or put',
+      );
     this.#stores.set(spec.name, spec);
     for (const name of processors) this.connectProcessorAndStateStores(name, [spec.name]);
     return this;

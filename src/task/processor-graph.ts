@@ -5,7 +5,7 @@
 import { must } from '../base/assert.ts';
 import type { Clock } from '../base/clock-port.ts';
 import { StreamsError } from '../base/errors.ts';
-import type { ProcessorNode, SinkNode, SourceNode } from '../graph/node.ts';
+import type { ProcessorNode, SinkNode, SourceNode, StoreSpec } from '../graph/node.ts';
 import type {
   Processor,
   ProcessorContext,
@@ -23,6 +23,7 @@ import type { QueuedRecord } from './record-queue.ts';
 import type { TaskPlan } from './task-plan.ts';
 import type { StoredTimer, TimerIndex } from './timer-index.ts';
 import { StateMiss, type TaskStore, TypedKeyValueStore, TypedWindowStore } from './typed-stores.ts';
+import { TypedVersionedKeyValueStore } from './versioned-store.ts';
 
 export interface ProcessorGraphOptions {
   readonly plan: TaskPlan;
@@ -66,11 +67,7 @@ export class ProcessorGraph {
     const { plan, state } = options;
     for (const { spec } of plan.stores) {
       if (spec.name === plan.taskStore) continue;
-      const store =
-        spec.kind === 'key-value'
-          ? new TypedKeyValueStore<unknown, unknown>(spec, state)
-          : new TypedWindowStore<unknown, unknown>(spec, state, { next: () => this.#nextSequence() });
-      this.#stores.set(spec.name, store);
+      this.#stores.set(spec.name, this.#openStore(spec, state));
     }
     for (const node of plan.subtopology.sinks) this.#sinks.set(node.name, node);
     for (const node of plan.subtopology.processors) this.#live.set(node.name, this.#bringToLife(node));
@@ -143,6 +140,12 @@ export class ProcessorGraph {
 
   close(): void {
     for (const { processor } of this.#live.values()) processor.close?.();
+  }
+
+  #openStore(spec: StoreSpec, state: TaskState): StateStore & TaskStore {
+    if (spec.kind === 'key-value') return new TypedKeyValueStore<unknown, unknown>(spec, state);
+    if (spec.kind === 'versioned') return new TypedVersionedKeyValueStore<unknown, unknown>(spec, state);
+    return new TypedWindowStore<unknown, unknown>(spec, state, { next: () => this.#nextSequence() });
   }
 
   #bringToLife(node: ProcessorNode): LiveNode {

@@ -62,7 +62,7 @@ export function externalTopics(topology: Topology): string[] {
 const changelogExtraRetentionMs = 86_400_000;
 
 function changelogConfig(spec: StoreSpec): Record<string, string> {
-  if (spec.kind === 'key-value') return { 'cleanup.policy': 'compact', ...spec.topicConfig };
+  if (spec.kind !== 'window') return { 'cleanup.policy': 'compact', ...spec.topicConfig };
   return {
     'cleanup.policy': 'compact,delete',
     'retention.ms': String(

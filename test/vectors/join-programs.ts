@@ -1,5 +1,6 @@
 /** Joins as programs of the DSL. Called by run-vectors.ts. */
 import {
+  type ConsumedTable,
   integerSerde,
   type KStream,
   type KTable,
@@ -40,8 +41,6 @@ function program(
   vector: VectorCase,
   join: (vector: VectorCase, parts: Parts) => KStream<VectorKey, string | null>,
 ): VectorProgram {
-  if (vector.leftStore?.type === 'versioned' || vector.rightStore?.type === 'versioned')
-    throw new NotBuilt('tables with a versioned store');
   const keySerde = keySerdes[vector.keyType] as unknown as Serde<VectorKey>;
   const serdes = { keySerde, valueSerde: stringSerde };
   const builder = new StreamsBuilder();
@@ -79,19 +78,29 @@ function joinStreams(
   return how === 'left' ? a.leftJoin(b, joiner, windows, joined) : a.outerJoin(b, joiner, windows, joined);
 }
 
-function streamTable(vector: VectorCase, { builder, serdes, joiner }: Parts): KStream<VectorKey, string> {
+/** A table's serdes and store. */
+function tableOf(
+  vector: VectorCase,
+  side: 'left' | 'right',
+  { serdes }: Parts,
+): ConsumedTable<VectorKey, string> {
+  const { type, historyRetentionMs } = vector[side === 'left' ? 'leftStore' : 'rightStore'] ?? {};
+  if (type !== 'versioned' || historyRetentionMs === undefined) return serdes;
+  return { ...serdes, materialized: { name: `${side}-versions`, versioned: { historyRetentionMs } } };
+}
+
+function streamTable(vector: VectorCase, parts: Parts): KStream<VectorKey, string> {
+  const { builder, serdes, joiner } = parts;
   if (vector.joinGraceMs !== undefined) throw new NotBuilt('stream-table joins with grace');
   const left = builder.stream<VectorKey, string>('left', serdes);
-  const right = builder.table<VectorKey, string>('right', serdes);
+  const right = builder.table<VectorKey, string>('right', tableOf(vector, 'right', parts));
   return vector.join === 'inner' ? left.join(right, joiner) : left.leftJoin(right, joiner);
 }
 
-function tableTable(
-  vector: VectorCase,
-  { builder, serdes, joiner }: Parts,
-): KStream<VectorKey, string | null> {
-  const left = builder.table<VectorKey, string>('left', serdes);
-  const right = builder.table<VectorKey, string>('right', serdes);
+function tableTable(vector: VectorCase, parts: Parts): KStream<VectorKey, string | null> {
+  const { builder, joiner } = parts;
+  const left = builder.table<VectorKey, string>('left', tableOf(vector, 'left', parts));
+  const right = builder.table<VectorKey, string>('right', tableOf(vector, 'right', parts));
   const first = joinTables(vector.join, left, right, joiner);
   const result = vector.thenJoin === undefined ? first : joinTables(vector.thenJoin, first, right, joiner);
   return result.toStream();

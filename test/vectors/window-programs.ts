@@ -1,7 +1,7 @@
 /** Aggregates, windowed and not, and suppression, as programs of the DSL. Called by run-vectors.ts. */
 import { longSerde, type Serde, StreamsBuilder, stringSerde } from '#streams';
 import type { ProgramBuilder, VectorCase, VectorProgram } from './vector-case.ts';
-import { field, NotBuilt } from './vector-case.ts';
+import { field } from './vector-case.ts';
 
 const strings = { keySerde: stringSerde, valueSerde: stringSerde };
 
@@ -51,10 +51,12 @@ function streamAggregate(vector: VectorCase): VectorProgram {
 }
 
 function tableAggregate(vector: VectorCase): VectorProgram {
-  if (vector.store?.type === 'versioned') throw new NotBuilt('tables with a versioned store');
   const builder = new StreamsBuilder();
+  const historyRetentionMs = vector.store?.historyRetentionMs;
+  const materialized =
+    historyRetentionMs === undefined ? {} : { name: 'versions', versioned: { historyRetentionMs } };
   const grouped = builder
-    .table<string, string>('input', strings)
+    .table<string, string>('input', { ...strings, materialized })
     .groupBy(groupings[field<keyof typeof groupings>(vector, 'groupBy')], strings);
   if (vector.aggregate === 'count') {
     grouped.count().toStream().to('output');

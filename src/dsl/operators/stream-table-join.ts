@@ -39,7 +39,7 @@ export class StreamTableJoin<K, V, VT, VOut> extends Operator<K, V, K, VOut> {
       dropped(this.context, 'null key', record);
       return;
     }
-    const row = keyless ? undefined : this.#get(key);
+    const row = keyless ? undefined : this.#get(key, record.timestamp);
     if (row === undefined && !this.#left) return;
     this.context.forward({ ...record, value: this.#joiner(value, row?.value ?? null, key) });
   }
