@@ -47,7 +47,14 @@ export {
 } from './broker/embedded-broker.ts';
 export { type KafkaBrokerOptions, openKafkaBroker } from './broker/kafka-broker.ts';
 export type { CommitStep, ProcessingGuarantee } from './commit/commit-cycle.ts';
-export type { BranchedKStream, KGroupedStream, KGroupedTable, KStream, KTable } from './dsl/api.ts';
+export type {
+  BranchedKStream,
+  GlobalKTable,
+  KGroupedStream,
+  KGroupedTable,
+  KStream,
+  KTable,
+} from './dsl/api.ts';
 export type { Change } from './dsl/change.ts';
 export type {
   AggregateOptions,
@@ -100,7 +107,7 @@ export type {
   VersionedRecord,
   WindowStore,
 } from './graph/processor.ts';
-export { Topology } from './graph/topology.ts';
+export { type AddGlobalStore, Topology } from './graph/topology.ts';
 export { createPinoLogger, type LogLevel } from './observe/pino-logger.ts';
 export { createPrometheusMetrics, type PrometheusMetrics } from './observe/prometheus-metrics.ts';
 export { type EmbeddedRegistryOptions, openEmbeddedRegistry } from './registry/embedded-registry.ts';
@@ -125,4 +132,5 @@ export {
 } from './serde/serde.ts';
 export { openMemoryBackend } from './store/memory-backend.ts';
 export { openRocksDbBackend } from './store/rocksdb-backend.ts';
+export type { GlobalStatus } from './thread/global-tables.ts';
 export type { StandbyStatus } from './thread/standby-tasks.ts';

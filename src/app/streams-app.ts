@@ -16,6 +16,7 @@ import { wallClock } from '../base/wall-clock.ts';
 import type { Broker } from '../broker/broker-port.ts';
 import type { CommitStep, ProcessingGuarantee } from '../commit/commit-cycle.ts';
 import { deadLetterPolicy, type FailurePolicy } from '../failure/failure-policy.ts';
+import type { StoreSpec } from '../graph/node.ts';
 import type { Topology } from '../graph/topology.ts';
 import type { RestoreStatus } from '../restore/restore-watch.ts';
 import {
@@ -24,6 +25,7 @@ import {
   type InternalTopic,
   planApplication,
 } from '../task/task-plan.ts';
+import type { GlobalStatus } from '../thread/global-tables.ts';
 import { type StandbyStatus, wantsStandby } from '../thread/standby-tasks.ts';
 import { StreamThread } from '../thread/stream-thread.ts';
 import type { StandbySettings } from '../thread/thread-options.ts';
@@ -117,6 +119,8 @@ export interface StreamsStatus {
   readonly restoring: readonly RestoreStatus[];
   /** Tasks that others own and this instance follows. */
   readonly standbys: readonly StandbyStatus[];
+  /** Undefined where the topology has no global stores. */
+  readonly globals: GlobalStatus | undefined;
 }
 
 /** Unique per process and stable over restarts: it names the instance among the others too. */
@@ -215,6 +219,8 @@ export class StreamsApp {
    * Errors: STORE_UNKNOWN; INSTANCE_UNREACHABLE when the key's task does not run here.
    */
   async query<K, V>(storeName: string, key: K): Promise<V | undefined> {
+    const global = this.#options.topology.globalStore(storeName)?.store;
+    if (global !== undefined) return this.#queryGlobal<K, V>(global, key);
     const spec = this.#options.topology.store(storeName);
     if (spec === undefined)
       throw new StreamsError('STORE_UNKNOWN', `the topology has no store ${storeName}`, {
@@ -233,6 +239,17 @@ export class StreamsApp {
     }
     const value = await task.state.getCommitted(storeName, bytes);
     return value === undefined ? undefined : (spec.valueSerde.deserialize(value, storeName) as V);
+  }
+
+  async #queryGlobal<K, V>(spec: StoreSpec, key: K): Promise<V | undefined> {
+    const bytes = must(spec.keySerde.serialize(key, spec.name), 'a store key cannot be null');
+    if (this.#thread === undefined || !this.ready)
+      throw new StreamsError('INSTANCE_UNREACHABLE', 'the global stores are being filled', {
+        context: { store: spec.name },
+        hint: 'ask again when the instance is ready',
+      });
+    const value = await this.#thread.globalRow(spec.name, bytes);
+    return value === undefined ? undefined : (spec.valueSerde.deserialize(value, spec.name) as V);
   }
 
   status(): StreamsStatus {
@@ -258,6 +275,7 @@ export class StreamsApp {
       })),
       restoring: this.#thread?.restoring() ?? [],
       standbys: this.#thread?.standbys() ?? [],
+      globals: this.#thread?.globals(),
     };
   }
 

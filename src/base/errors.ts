@@ -56,6 +56,7 @@ export const errorCodes = {
   STORE_CORRUPTED: 'corrupted',
   STATE_NOT_LOADED: 'fatal',
   STORE_UNKNOWN: 'user',
+  STORE_READ_ONLY: 'user',
   // topology and runtime
   TOPOLOGY_INVALID: 'user',
   PARTITIONS_MISMATCH: 'user',

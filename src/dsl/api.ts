@@ -175,6 +175,16 @@ export interface KTable<K, V> {
   ): KTable<K, VOut>;
 }
 
+declare const globalTableTypes: unique symbol;
+
+/** A table that every instance has whole. Streams join it; processors read its store without being connected. */
+export interface GlobalKTable<K, V> {
+  /** What `getStateStore` and queries call it. Its rows are `ValueAndTimestamp<V>`. */
+  readonly queryableStoreName: string;
+  /** Only types: keeps tables of different rows apart. */
+  readonly [globalTableTypes]?: readonly [K, V];
+}
+
 /** A table regrouped by something else than its key: each change takes the old row out and puts the new one in. */
 export interface KGroupedTable<K, V> {
   /** Rows in each group. A group that has lost its last row has the count 0. */

@@ -5,14 +5,15 @@
  * Errors: every misuse is TOPOLOGY_INVALID at the call that makes it.
  */
 import type { StoreSpec } from '../graph/node.ts';
-import type { Topology } from '../graph/topology.ts';
+import type { AddGlobalStore, Topology } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
-import type { KStream, KTable } from './api.ts';
+import type { GlobalKTable, KStream, KTable } from './api.ts';
 import { DslGraph, isStored, materializedSerdes } from './dsl-graph.ts';
 import { KStreamImpl } from './kstream.ts';
 import { KTableImpl } from './ktable.ts';
 import { TableSource, type TableSourceDemand, tableSourceView } from './operators/table-source.ts';
 import { type Consumed, invalidTopology, type Materialized } from './options.ts';
+import { timestampedSerde } from './timestamped.ts';
 
 export interface ConsumedTable<K, V> extends Consumed<K, V> {
   readonly materialized?: Materialized<K, V>;
@@ -67,6 +68,44 @@ export class StreamsBuilder {
     return graph.table<K, V>({ node, keySerde, valueSerde, sources, view });
   }
 
+  /**
+   * A topic as a table that every instance has whole: all partitions, read before its tasks run and followed from
+   * then on. Streams join it by any key of theirs. Records of the two are not brought into an order of time.
+   */
+  globalTable<K, V>(topic: string, consumed: ConsumedTable<K, V>): GlobalKTable<K, V> {
+    const graph = this.#graph;
+    const { materialized, timestampExtractor } = consumed;
+    this.#checkSerdes(topic, consumed);
+    const store = graph.storeName(materialized?.name, `${topic}-`);
+    const source = graph.suffixedName(consumed.named, '-source', 'KSTREAM-SOURCE-');
+    const processor = graph.nodeName(consumed.named, 'KTABLE-SOURCE-');
+    const keySerde = materialized?.keySerde ?? consumed.keySerde;
+    const valueSerde = materialized?.valueSerde ?? consumed.valueSerde;
+    graph.topology.addGlobalStore<K, V>({
+      store: {
+        name: store,
+        kind: 'key-value',
+        keySerde: keySerde as Serde<unknown>,
+        valueSerde: timestampedSerde(valueSerde) as Serde<unknown>,
+        changelog: false,
+      },
+      topic,
+      source,
+      processor,
+      keySerde: consumed.keySerde,
+      valueSerde: consumed.valueSerde,
+      ...(timestampExtractor === undefined ? {} : { timestampExtractor }),
+      rows: ({ key, value, timestamp }) => [[key, value === null ? null : { value, timestamp }]],
+    });
+    return graph.globalTable<K, V>({ store, keySerde, valueSerde });
+  }
+
+  /** A global store with rows of your own making; every processor may read it without being connected. */
+  addGlobalStore<K, V>(options: AddGlobalStore<K, V>): this {
+    this.#graph.topology.addGlobalStore(options);
+    return this;
+  }
+
   /** A store for hand-written processors; they are connected by `KStream.process(…, { stores })`. */
   addStateStore(spec: StoreSpec): this {
     this.#graph.addStore(spec, []);
@@ -78,16 +117,17 @@ export class StreamsBuilder {
     return this.#graph.topology;
   }
 
+  #checkSerdes<K, V>(topics: string, { keySerde, valueSerde }: Consumed<K, V>): void {
+    // Callers without types come here too.
+    if ((keySerde as unknown) === undefined || (valueSerde as unknown) === undefined)
+      throw invalidTopology(`the source of ${topics} lacks a serde`, 'give it keySerde and valueSerde');
+  }
+
   /** The source of exactly these topics, which may be there already; returns its name. */
   #source<K, V>(topics: readonly string[], consumed: Consumed<K, V>, name: string): string {
     const { topology } = this.#graph;
     const { keySerde, valueSerde, timestampExtractor } = consumed;
-    // Callers without types come here too.
-    if ((keySerde as unknown) === undefined || (valueSerde as unknown) === undefined)
-      throw invalidTopology(
-        `source ${name} of ${topics.join(', ')} lacks a serde`,
-        'give it keySerde and valueSerde',
-      );
+    this.#checkSerdes(topics.join(', '), consumed);
     const existing = topics.map((topic) => topology.sourceOf(topic)).find((found) => found !== undefined);
     const node = existing === undefined ? undefined : topology.node(existing);
     if (node?.kind !== 'source') {

@@ -76,6 +76,28 @@ export interface StoreSpec {
   readonly topicConfig?: Readonly<globalThis.Record<string, string>>;
 }
 
+/**
+ * A store that every instance fills with all partitions of a topic before its tasks run, and goes on following.
+ * Any processor reads it, without being connected; none may write it. The topic is its changelog.
+ */
+export interface GlobalStoreSpec {
+  /** Of kind `key-value`, without a changelog of its own. */
+  readonly store: StoreSpec;
+  readonly topic: string;
+  /** Node names, for descriptions. */
+  readonly source: string;
+  readonly processor: string;
+  /** Of the topic's records. */
+  readonly keySerde: Serde<unknown>;
+  readonly valueSerde: Serde<unknown>;
+  readonly timestampExtractor: TimestampExtractor | undefined;
+  /**
+   * What a record changes; a row of null deletes. Pure: it is called again after a restart, and on every
+   * instance. A record with a null key never comes here.
+   */
+  readonly rows: (record: Record<unknown, unknown>) => Iterable<readonly [key: unknown, row: unknown]>;
+}
+
 /** An internal topic through which records get a new key. `partitions` undefined = as its co-partitioned ones. */
 export interface RepartitionSpec {
   readonly name: string;

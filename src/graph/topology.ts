@@ -8,6 +8,7 @@ import { StreamsError } from '../base/errors.ts';
 import type { Serde } from '../serde/serde.ts';
 import { describeDot, describeJson, describeText, type TopologyJson } from './describe.ts';
 import type {
+  GlobalStoreSpec,
   GraphNode,
   ProcessorNode,
   RepartitionSpec,
@@ -19,7 +20,7 @@ import type {
   TopicRef,
 } from './node.ts';
 import type { ProcessorSupplier, Record } from './processor.ts';
-import { type Subtopology, splitIntoSubtopologies } from './subtopology.ts';
+import { type Subtopology, splitIntoSubtopologies, type TopologyParts } from './subtopology.ts';
 
 function invalid(sentence: string, hint?: string): StreamsError {
   return new StreamsError('TOPOLOGY_INVALID', sentence, hint === undefined ? {} : { hint });
@@ -54,8 +55,23 @@ export interface AddSink<K, V> {
   readonly internal?: boolean;
 }
 
+export interface AddGlobalStore<K, V> {
+  /** Its serdes are those of the rows; `changelog` has to be false. */
+  readonly store: StoreSpec;
+  readonly topic: string;
+  /** Node names, for descriptions. */
+  readonly source: string;
+  readonly processor: string;
+  readonly keySerde: Serde<K>;
+  readonly valueSerde: Serde<V>;
+  readonly timestampExtractor?: TimestampExtractor;
+  /** By default the value under the key. See `GlobalStoreSpec.rows`. */
+  readonly rows?: (record: Record<K, V | null>) => Iterable<readonly [key: unknown, row: unknown]>;
+}
+
 export class Topology {
   readonly #nodes = new Map<string, GraphNode>();
+  readonly #globals = new Map<string, GlobalStoreSpec>();
   readonly #stores = new Map<string, StoreSpec>();
   readonly #repartitions = new Map<string, RepartitionSpec>();
   readonly #sourceOfTopic = new Map<string, string>();
@@ -66,13 +82,7 @@ export class Topology {
     this.#checkName(options.name);
     if (options.topics.length === 0) throw invalid(`source ${options.name} names no topic`);
     const internal = options.internal ?? false;
-    for (const topic of options.topics) {
-      const other = this.#sourceOfTopic.get(topic);
-      if (other !== undefined) {
-        throw invalid(`topic ${topic} already has the source ${other}`, `give ${other} another child`);
-      }
-      this.#sourceOfTopic.set(topic, options.name);
-    }
+    for (const topic of options.topics) this.#claimTopic(topic, options.name);
     const node: SourceNode = {
       kind: 'source',
       name: options.name,
@@ -128,13 +138,7 @@ export class Topology {
 
   /** Defines a store and connects it to the named processors. */
   addStateStore(spec: StoreSpec, processors: readonly string[] = []): this {
-    if (this.#stores.has(spec.name)) throw invalid(`there are two stores named ${spec.name}`);
-    if (!/^[A-Za-z0-9._-]+$/.test(spec.name)) {
-      throw invalid(
-        `${spec.name} cannot name a store`,
-        'its changelog topic allows letters, digits, dot, dash and underscore',
-      );
-    }
+    this.#checkStoreName(spec.name);
     if (spec.kind === 'versioned' && !((spec.historyRetentionMs ?? -1) >= 0))
       throw invalid(
         `versioned store ${spec.name} needs its historyRetentionMs`,
@@ -145,11 +149,41 @@ export class Topology {
     return this;
   }
 
+  /** A store that every instance fills with a whole topic; any processor may read it and none may write it. */
+  addGlobalStore<K, V>(options: AddGlobalStore<K, V>): this {
+    const { store, topic, source, processor } = options;
+    this.#checkStoreName(store.name);
+    for (const name of [source, processor]) this.#checkName(name);
+    if (source === processor) throw invalid(`there are two nodes named ${source}`, 'give each its own name');
+    if (store.kind !== 'key-value' || store.changelog)
+      throw invalid(
+        `global store ${store.name} has to be of kind key-value and without a changelog`,
+        'its topic is its changelog',
+      );
+    this.#claimTopic(topic, source);
+    this.#globals.set(store.name, {
+      store,
+      topic,
+      source,
+      processor,
+      keySerde: options.keySerde as Serde<unknown>,
+      valueSerde: options.valueSerde as Serde<unknown>,
+      timestampExtractor: options.timestampExtractor,
+      rows: (options.rows as GlobalStoreSpec['rows'] | undefined) ?? (({ key, value }) => [[key, value]]),
+    });
+    return this;
+  }
+
   connectProcessorAndStateStores(processor: string, stores: readonly string[]): this {
     const node = this.#nodes.get(processor);
     if (node?.kind !== 'processor')
       throw invalid(`${processor} is not a processor, so no store can be connected to it`);
     for (const store of stores) {
+      if (this.#globals.has(store))
+        throw invalid(
+          `processor ${processor} names the global store ${store}, which needs no connection`,
+          'leave it out: every processor may read it',
+        );
       if (!this.#stores.has(store))
         throw invalid(
           `processor ${processor} names the store ${store}, which is not defined`,
@@ -194,6 +228,14 @@ export class Topology {
     return [...this.#stores.values()];
   }
 
+  globalStore(name: string): GlobalStoreSpec | undefined {
+    return this.#globals.get(name);
+  }
+
+  globalStores(): readonly GlobalStoreSpec[] {
+    return [...this.#globals.values()];
+  }
+
   repartitions(): readonly RepartitionSpec[] {
     return [...this.#repartitions.values()];
   }
@@ -209,25 +251,51 @@ export class Topology {
 
   /** The parts that are not connected by an edge or a store, numbered in the order of their first source. */
   subtopologies(): readonly Subtopology[] {
-    return splitIntoSubtopologies(this.nodes(), this.#stores);
+    return this.#parts().subtopologies;
   }
 
   /** Kafka Streams' text form, which topology viewers parse. */
   describe(): string {
-    return describeText(this.subtopologies());
+    return describeText(this.#parts());
   }
 
   describeJson(): TopologyJson {
-    return describeJson(this.subtopologies());
+    return describeJson(this.#parts());
   }
 
   /** Graphviz. */
   describeDot(): string {
-    return describeDot(this.subtopologies());
+    return describeDot(this.#parts());
+  }
+
+  #parts(): TopologyParts {
+    const sources = new Set(this.#sourceOfTopic.values());
+    return splitIntoSubtopologies(this.nodes(), this.#stores, this.globalStores(), [...sources]);
+  }
+
+  #claimTopic(topic: string, source: string): void {
+    const other = this.#sourceOfTopic.get(topic);
+    if (other !== undefined)
+      throw invalid(`topic ${topic} already has the source ${other}`, `give ${other} another child`);
+    this.#sourceOfTopic.set(topic, source);
+  }
+
+  #checkStoreName(name: string): void {
+    if (this.#stores.has(name) || this.#globals.has(name))
+      throw invalid(`there are two stores named ${name}`);
+    if (/^[A-Za-z0-9._-]+$/.test(name)) return;
+    throw invalid(
+      `${name} cannot name a store`,
+      'its changelog topic allows letters, digits, dot, dash and underscore',
+    );
   }
 
   #checkName(name: string): void {
-    if (this.#nodes.has(name)) throw invalid(`there are two nodes named ${name}`, 'give each its own name');
+    const taken = [...this.#globals.values()].some(
+      ({ source, processor }) => source === name || processor === name,
+    );
+    if (taken || this.#nodes.has(name))
+      throw invalid(`there are two nodes named ${name}`, 'give each its own name');
   }
 
   #checkParents(name: string, parents: readonly string[]): void {

@@ -21,6 +21,7 @@ import { resolveTopic } from '../graph/subtopology.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
 import { Collector } from './collector.ts';
+import type { GlobalStores } from './global-stores.ts';
 import { ProcessorGraph } from './processor-graph.ts';
 import { type QueuedRecord, RecordQueue } from './record-queue.ts';
 import { recordBytes, recordBytesMax } from './record-size.ts';
@@ -33,6 +34,8 @@ export interface TaskOptions {
   readonly applicationId: string;
   readonly partitionsOf: ReadonlyMap<string, number>;
   readonly state: TaskState;
+  /** Of the instance; undefined where the topology has none. */
+  readonly globals?: GlobalStores | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly failurePolicy: FailurePolicy;
@@ -103,6 +106,7 @@ export class StreamTask {
       plan: options.plan,
       applicationId: options.applicationId,
       state: options.state,
+      globals: options.globals,
       timers: this.#timers,
       collector: this.#collector,
       clock: options.clock,
@@ -202,12 +206,12 @@ export class StreamTask {
     const requests: LoadRequest[] = [];
     for (const { source, record } of round)
       if (record !== undefined) this.#graph.collectReads(source, record, requests);
-    await this.state.load(requests);
+    await this.#load(requests);
     for (const decoded of round) {
       const slow = this.#processOne(decoded);
       if (slow !== undefined) await slow;
     }
-    this.state.endRound();
+    this.#endRound();
     return round.length;
   }
 
@@ -309,6 +313,18 @@ export class StreamTask {
   async close(): Promise<void> {
     this.#graph.close();
     await this.state.close();
+  }
+
+  async #load(requests: readonly LoadRequest[]): Promise<void> {
+    const { globals } = this.#options;
+    if (globals === undefined) return await this.state.load(requests);
+    await this.state.load(requests.filter(({ store }) => !globals.has(store)));
+    await globals.load(requests.filter(({ store }) => globals.has(store)));
+  }
+
+  #endRound(): void {
+    this.state.endRound();
+    this.#options.globals?.endRound();
   }
 
   #choose(recordsMax: number): DecodedRecord[] {
@@ -419,7 +435,7 @@ export class StreamTask {
     let miss = first;
     for (let attempt = 1; attempt < slowReadsMax; attempt++) {
       this.state.slowReads++;
-      await this.state.load([miss.request]);
+      await this.#load([miss.request]);
       const failure = this.#attempt(work);
       if (!(failure instanceof StateMiss)) return failure;
       miss = failure;
@@ -461,7 +477,7 @@ export class StreamTask {
       if (round.length === 0) return fired;
       const requests: LoadRequest[] = [];
       for (const timer of round) this.#graph.collectTimerReads(timer, requests);
-      await this.state.load(requests);
+      await this.#load(requests);
       for (const timer of round) {
         if (!this.#timers.isLive(timer)) continue;
         const failure = await this.#atomically(() => {
@@ -472,7 +488,7 @@ export class StreamTask {
         fired++;
         this.counters.timersFired++;
       }
-      this.state.endRound();
+      this.#endRound();
     }
   }
 
@@ -483,7 +499,7 @@ export class StreamTask {
       const failure = await this.#atomically(call);
       if (failure !== undefined) throw this.#withoutRecord(failure, `a ${type} punctuator`, undefined);
     }
-    this.state.endRound();
+    this.#endRound();
   }
 
   /**

@@ -6,7 +6,7 @@
 import { must } from '../base/assert.ts';
 import { StreamsError } from '../base/errors.ts';
 import { deadLetterTopic } from '../failure/dead-letter.ts';
-import type { StoreSpec } from '../graph/node.ts';
+import type { GlobalStoreSpec, StoreSpec } from '../graph/node.ts';
 import { changelogTopic, resolveTopic, type Subtopology, taskIdOf } from '../graph/subtopology.ts';
 import type { Topology } from '../graph/topology.ts';
 import { bytesSerde } from '../serde/serde.ts';
@@ -27,6 +27,12 @@ export interface TaskPlan {
   readonly taskStore: string;
 }
 
+/** A global store and how many partitions each instance has to read for it. */
+export interface PlannedGlobal {
+  readonly spec: GlobalStoreSpec;
+  readonly partitions: number;
+}
+
 export interface InternalTopic {
   readonly name: string;
   readonly partitions: number;
@@ -37,6 +43,7 @@ export interface ApplicationPlan {
   readonly applicationId: string;
   /** In the order of the token topic's partitions. */
   readonly tasks: readonly TaskPlan[];
+  readonly globals: readonly PlannedGlobal[];
   readonly internalTopics: readonly InternalTopic[];
   readonly tokenTopic: string;
   /** Partition counts of every topic that tasks write to by a static name. */
@@ -55,6 +62,7 @@ export function externalTopics(topology: Topology): string[] {
     if (node.kind === 'sink' && typeof node.topic !== 'function' && !node.topic.internal)
       names.add(node.topic.name);
   }
+  for (const { topic } of topology.globalStores()) names.add(topic);
   return [...names];
 }
 
@@ -211,5 +219,8 @@ export function planApplication(
     config: { 'cleanup.policy': 'delete', 'retention.ms': '-1' },
   });
   for (const topic of internalTopics) counts.set(topic.name, topic.partitions);
-  return { applicationId, tasks, internalTopics, tokenTopic: token, partitionsOf: counts };
+  const globals = topology
+    .globalStores()
+    .map((spec) => ({ spec, partitions: must(counts.get(spec.topic), `topic ${spec.topic} has no count`) }));
+  return { applicationId, tasks, globals, internalTopics, tokenTopic: token, partitionsOf: counts };
 }

@@ -12,11 +12,14 @@ import { type Headers, partitionKey, type TopicPartition } from '../base/record.
 import { type Logger, silentTelemetry } from '../base/telemetry-port.ts';
 import type { OutgoingRecord, RecordBatch } from '../broker/broker-port.ts';
 import { deadLetterPolicy } from '../failure/failure-policy.ts';
+import type { GlobalStoreSpec } from '../graph/node.ts';
 import type { Record } from '../graph/processor.ts';
 import type { Topology } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
+import { GlobalState } from '../store/global-state.ts';
 import { openMemoryBackend } from '../store/memory-backend.ts';
 import { TaskState } from '../store/task-state.ts';
+import { GlobalStores, globalRows } from '../task/global-stores.ts';
 import { StreamTask } from '../task/stream-task.ts';
 import { externalTopics, planApplication } from '../task/task-plan.ts';
 
@@ -68,6 +71,8 @@ export class TopologyTestDriver {
   /** Tasks that have processed something since the last commit. */
   readonly #touched = new Set<StreamTask>();
   #sinceCommit = 0;
+  readonly #globals = new Map<string, GlobalStoreSpec>();
+  #globalState: GlobalState | undefined;
 
   constructor(topology: Topology, options: TopologyTestDriverOptions = {}) {
     this.#topology = topology;
@@ -83,6 +88,16 @@ export class TopologyTestDriver {
       this.#applicationId,
       new Map(externalTopics(this.#topology).map((name) => [name, 1])),
     );
+    const specs = this.#topology.globalStores();
+    for (const spec of specs) this.#globals.set(spec.topic, spec);
+    this.#globalState = new GlobalState(
+      new TaskState(
+        await openMemoryBackend(),
+        specs.map(({ store }) => store.name),
+        10_000,
+      ),
+    );
+    const globals = new GlobalStores(specs, this.#globalState);
     for (const taskPlan of plan.tasks) {
       const state = new TaskState(
         await openMemoryBackend(),
@@ -94,6 +109,7 @@ export class TopologyTestDriver {
         applicationId: this.#applicationId,
         partitionsOf: plan.partitionsOf,
         state,
+        globals,
         clock: this.clock,
         log: this.#log,
         failurePolicy: deadLetterPolicy,
@@ -112,7 +128,7 @@ export class TopologyTestDriver {
       timestamp = this.clock.nowMs(),
       headers: Headers = [],
     ) => {
-      must(this.#taskOf.get(topic), `the topology does not read topic ${topic}`);
+      must(this.#taskOf.get(topic) ?? this.#globals.get(topic), `the topology does not read topic ${topic}`);
       this.#pending.push({ topic, partition: 0, key, value, timestamp, headers });
       await this.#run();
     };
@@ -159,12 +175,18 @@ export class TopologyTestDriver {
 
   /** The committed value of a key, as a query sees it. */
   async store<K, V>(name: string, key: K): Promise<V | undefined> {
-    const spec = must(this.#topology.store(name), `the topology has no store ${name}`);
+    const global = this.#topology.globalStore(name)?.store;
+    const spec = must(global ?? this.#topology.store(name), `the topology has no store ${name}`);
+    const keyBytes = spec.keySerde.serialize(key, name) as Buffer;
+    if (global !== undefined) {
+      const row = await this.#globalState?.getCommitted(name, keyBytes);
+      return row === undefined ? undefined : (spec.valueSerde.deserialize(row, name) as V);
+    }
     const task = must(
       this.#tasks.find(({ plan }) => plan.stores.some((store) => store.spec.name === name)),
       `no task has store ${name}`,
     );
-    const bytes = await task.state.getCommitted(name, spec.keySerde.serialize(key, name) as Buffer);
+    const bytes = await task.state.getCommitted(name, keyBytes);
     return bytes === undefined ? undefined : (spec.valueSerde.deserialize(bytes, name) as V);
   }
 
@@ -174,16 +196,19 @@ export class TopologyTestDriver {
 
   async close(): Promise<void> {
     for (const task of this.#tasks) await task.close();
+    await this.#globalState?.close();
   }
 
   async #run(): Promise<void> {
     for (let record = this.#pending.shift(); record !== undefined; record = this.#pending.shift()) {
       const task = this.#taskOf.get(record.topic);
-      if (task === undefined) continue;
       const id = partitionKey(record.topic, record.partition);
       const offset = this.#ends.get(id) ?? 0;
       this.#ends.set(id, offset + 1);
       const batch = single(record, offset);
+      const global = this.#globals.get(record.topic);
+      if (global !== undefined) await this.#applyGlobally(global, batch);
+      if (task === undefined) continue;
       await task.prepare([batch]);
       task.enqueue(batch);
       await task.processRound(1);
@@ -200,13 +225,22 @@ export class TopologyTestDriver {
     for (const task of touched) await this.#commit(task);
   }
 
+  /** As every instance does with its own copy. */
+  async #applyGlobally(spec: GlobalStoreSpec, batch: RecordBatch): Promise<void> {
+    const { writes, unreadable } = await globalRows(spec, batch);
+    for (const { error } of unreadable)
+      this.#log.warn('a record is left out of its global store', { topic: spec.topic }, error);
+    await must(this.#globalState, 'the driver is open').write(spec.store.name, writes, new Map());
+  }
+
   async #commit(task: StreamTask): Promise<void> {
     const sealed = task.seal(
       ({ topic, partition }: TopicPartition) => this.#ends.get(partitionKey(topic, partition)) ?? 0,
     );
     await task.storeSealed(sealed, new Map());
     for (const record of sealed.outputs) {
-      if (this.#taskOf.has(record.topic)) this.#pending.push({ ...record, partition: 0 });
+      if (this.#taskOf.has(record.topic) || this.#globals.has(record.topic))
+        this.#pending.push({ ...record, partition: 0 });
       const kept = this.#outputs.get(record.topic);
       if (kept === undefined) this.#outputs.set(record.topic, [record]);
       else kept.push(record);

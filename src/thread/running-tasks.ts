@@ -12,6 +12,7 @@ import type { Consumer, RecordBatch } from '../broker/broker-port.ts';
 import type { TaskState } from '../store/task-state.ts';
 import { StreamTask } from '../task/stream-task.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
+import type { GlobalTables } from './global-tables.ts';
 import type { ThreadOptions } from './thread-options.ts';
 import { WallClockGate } from './wall-clock-gate.ts';
 
@@ -39,15 +40,17 @@ export class RunningTasks {
   readonly closedCounters = { processed: 0, deadLettered: 0 };
   readonly #options: ThreadOptions;
   readonly #stop: AbortSignal;
+  readonly #globals: GlobalTables | undefined;
   readonly #running = new Map<string, RunningTask>();
   readonly #taskOfPartition = new Map<string, RunningTask>();
   #consumer: Consumer | undefined;
   /** Average of what came last: how many records of that size still fit. */
   #recordBytes = 1;
 
-  constructor(options: ThreadOptions, stop: AbortSignal) {
+  constructor(options: ThreadOptions, stop: AbortSignal, globals: GlobalTables | undefined) {
     this.#options = options;
     this.#stop = stop;
+    this.#globals = globals;
   }
 
   async open(): Promise<void> {
@@ -97,6 +100,7 @@ export class RunningTasks {
       applicationId: this.#options.plan.applicationId,
       partitionsOf: this.#options.plan.partitionsOf,
       state,
+      globals: this.#globals?.stores,
       clock,
       log,
       failurePolicy,
