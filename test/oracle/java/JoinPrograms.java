@@ -60,7 +60,9 @@ final class JoinPrograms {
     Duration before = Case.millis(vector.part("window"), "beforeMs");
     Duration after = Case.millis(vector.part("window"), "afterMs");
     Duration grace = Case.millis(vector.part("window"), "graceMs");
-    return JoinWindows.ofTimeDifferenceAndGrace(before, grace).before(before).after(after);
+    // A side may be negative, the difference that the windows start from may not.
+    Duration widest = before.compareTo(after) > 0 ? before : after;
+    return JoinWindows.ofTimeDifferenceAndGrace(widest, grace).before(before).after(after);
   }
 
   static KStream<Object, String> streamTable(Case vector, StreamsBuilder builder) {

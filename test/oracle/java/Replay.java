@@ -21,16 +21,36 @@ final class Replay {
 
   private Replay() {}
 
-  /** What was emitted after each input, and the topology's description where the case asks for it. */
+  /**
+   * What was emitted after each input; beside it, where it differs, what is emitted without a known defect; and
+   * the topology's description where the case asks for it.
+   */
   static void into(ObjectNode answer, Case vector, Path stateFolder) {
     Properties settings = settings(vector, stateFolder);
+    Topology topology = topology(vector, settings);
+    if (vector.flag("describe")) answer.put("description", topology.describe().toString());
+    ArrayNode expected = outputs(vector, topology, settings, false);
+    answer.set("expected", expected);
+    ArrayNode strict = expected;
+    if (mayHoldBackUnmatched(vector)) {
+      strict = outputs(vector, topology, settings, true);
+    } else if (vector.kind().equals("stream-stream-self") && vector.has("optimize")) {
+      // Joined from one store, a late record is not always paired with itself, as it is without optimisation.
+      settings.put(StreamsConfig.TOPOLOGY_OPTIMIZATION_CONFIG, StreamsConfig.NO_OPTIMIZATION);
+      strict = outputs(vector, topology(vector, settings), settings, false);
+    }
+    if (!strict.equals(expected)) answer.set("strictExpected", strict);
+  }
+
+  private static Topology topology(Case vector, Properties settings) {
     StreamsBuilder builder = new StreamsBuilder();
     Programs.build(vector, builder);
-    Topology topology = builder.build(settings);
-    if (vector.flag("describe")) answer.put("description", topology.describe().toString());
-    try (TopologyTestDriver driver = new TopologyTestDriver(topology, settings, Instant.EPOCH)) {
-      answer.set("expected", outputs(vector, driver));
-    }
+    return builder.build(settings);
+  }
+
+  private static boolean mayHoldBackUnmatched(Case vector) {
+    if (!vector.kind().equals("stream-stream")) return false;
+    return !vector.text("join").equals("inner") || !vector.text("thenJoin", "inner").equals("inner");
   }
 
   private static Properties settings(Case vector, Path stateFolder) {
@@ -49,13 +69,21 @@ final class Replay {
     return settings;
   }
 
-  private static ArrayNode outputs(Case vector, TopologyTestDriver driver) {
+  private static ArrayNode outputs(Case vector, Topology topology, Properties settings, boolean forgetsTime) {
+    try (TopologyTestDriver driver = new TopologyTestDriver(topology, settings, Instant.EPOCH)) {
+      StreamJoinClock clock = forgetsTime ? new StreamJoinClock(driver) : null;
+      return outputs(vector, driver, clock);
+    }
+  }
+
+  private static ArrayNode outputs(Case vector, TopologyTestDriver driver, StreamJoinClock clock) {
     TestOutputTopic<Object, Object> output =
         driver.createOutputTopic(OUTPUT, OutputSerde.make().deserializer(), OutputSerde.make().deserializer());
     ArrayNode expected = OutputSerde.JSON.createArrayNode();
     for (JsonNode input : vector.part("inputs")) {
       String topic = input.get("topic").asText();
       String value = input.get("value").isNull() ? null : input.get("value").asText();
+      if (clock != null) clock.forget();
       driver
           .createInputTopic(topic, vector.keySerdeOf(topic).serializer(), Serdes.String().serializer())
           .pipeInput(vector.key(input), value, input.get("timestamp").asLong());
