@@ -49,11 +49,16 @@ export { type KafkaBrokerOptions, openKafkaBroker } from './broker/kafka-broker.
 export type { CommitStep, ProcessingGuarantee } from './commit/commit-cycle.ts';
 export type {
   BranchedKStream,
+  CogroupedKStream,
   GlobalKTable,
   KGroupedStream,
   KGroupedTable,
   KStream,
   KTable,
+  SessionWindowedCogroupedKStream,
+  SessionWindowedKStream,
+  TimeWindowedCogroupedKStream,
+  TimeWindowedKStream,
 } from './dsl/api.ts';
 export type { Change } from './dsl/change.ts';
 export type {
@@ -85,7 +90,41 @@ export type {
   VersionedOptions,
 } from './dsl/options.ts';
 export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
+export type {
+  BufferLimits,
+  StrictBuffer,
+  SuppressBuffer,
+  Suppressed,
+  UntilTimeLimit,
+  UntilWindowCloses,
+} from './dsl/suppressed.ts';
 export { timestampedSerde, type ValueAndTimestamp } from './dsl/timestamped.ts';
+export type {
+  EmitStrategy,
+  Merger,
+  WindowedAggregateOptions,
+  WindowedMaterialized,
+  WindowedSameTypeOptions,
+  WindowedTableOptions,
+} from './dsl/windowed-options.ts';
+export {
+  type AnyWindows,
+  type FixedWindows,
+  type SessionWindows,
+  type SlidingWindows,
+  sessionWindowedSerde,
+  sessionWindows,
+  slidingWindows,
+  type TimeWindows,
+  timeWindowedSerde,
+  timeWindows,
+  type UnlimitedWindows,
+  unlimitedEndMs,
+  unlimitedWindows,
+  type Window,
+  type Windowed,
+  type WindowedSerde,
+} from './dsl/windows.ts';
 export { deadLetterTopic } from './failure/dead-letter.ts';
 export { deadLetterPolicy, type FailurePolicy } from './failure/failure-policy.ts';
 export type { StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
@@ -98,6 +137,9 @@ export type {
   PunctuationType,
   Record,
   RecordMetadata,
+  SessionKey,
+  SessionStore,
+  SingleWindowStore,
   StateStore,
   Timer,
   TimerClock,
@@ -105,6 +147,7 @@ export type {
   VersionedKeyValueStore,
   VersionedPut,
   VersionedRecord,
+  WindowKey,
   WindowStore,
 } from './graph/processor.ts';
 export { type AddGlobalStore, Topology } from './graph/topology.ts';

@@ -62,6 +62,7 @@ export const errorCodes = {
   PARTITIONS_MISMATCH: 'user',
   TIMESTAMP_INVALID: 'poison',
   PROCESSING_FAILED: 'poison',
+  SUPPRESS_BUFFER_FULL: 'user',
   SHUTDOWN_TIMEOUT: 'fatal',
   // input files and command line
   INPUT_MISSING: 'user',

@@ -33,6 +33,15 @@ import type {
   ValueJoiner,
   ValueMapper,
 } from './options.ts';
+import type { Suppressed } from './suppressed.ts';
+import type {
+  EmitStrategy,
+  Merger,
+  WindowedAggregateOptions,
+  WindowedSameTypeOptions,
+  WindowedTableOptions,
+} from './windowed-options.ts';
+import type { FixedWindows, SessionWindows, Windowed } from './windows.ts';
 
 /**
  * A stream of records. Whoever changes the key only marks the stream; records go through a repartition
@@ -136,6 +145,67 @@ export interface KGroupedStream<K, V> {
     aggregator: Aggregator<K, NonNullable<V>, A>,
     options: AggregateOptions<K, A>,
   ): KTable<K, A>;
+  /** One aggregate per key and window. */
+  windowedBy(windows: FixedWindows): TimeWindowedKStream<K, V>;
+  windowedBy(windows: SessionWindows): SessionWindowedKStream<K, V>;
+  /** Goes on with `.cogroup(otherGroup, aggregator)…` and ends with `.aggregate(…)`: one table of several streams. */
+  cogroup<A>(aggregator: Aggregator<K, V, A>): CogroupedKStream<K, A>;
+}
+
+/**
+ * A group by time, sliding or unlimited windows. Records with a null key are dropped (with sliding windows those
+ * with a null value too, otherwise they reach the aggregator), and so are those that come after the grace.
+ */
+export interface TimeWindowedKStream<K, V> {
+  count(options?: WindowedTableOptions<K, number>): KTable<Windowed<K>, number>;
+  /** The first value is the first aggregate. */
+  reduce(
+    reducer: Reducer<V>,
+    options?: WindowedSameTypeOptions<K, NonNullable<V>>,
+  ): KTable<Windowed<K>, NonNullable<V>>;
+  aggregate<A>(
+    initializer: Initializer<A>,
+    aggregator: Aggregator<K, V, A>,
+    options: WindowedAggregateOptions<K, A>,
+  ): KTable<Windowed<K>, A>;
+  emitStrategy(strategy: EmitStrategy): TimeWindowedKStream<K, V>;
+}
+
+/** A group by sessions. Records with a null key, and those that come after the grace, are dropped. */
+export interface SessionWindowedKStream<K, V> {
+  count(options?: WindowedTableOptions<K, number>): KTable<Windowed<K>, number>;
+  /** The first value is the first aggregate; sessions that meet are reduced as values are. */
+  reduce(
+    reducer: Reducer<V>,
+    options?: WindowedSameTypeOptions<K, NonNullable<V>>,
+  ): KTable<Windowed<K>, NonNullable<V>>;
+  aggregate<A>(
+    initializer: Initializer<A>,
+    aggregator: Aggregator<K, V, A>,
+    merger: Merger<K, A>,
+    options: WindowedAggregateOptions<K, A>,
+  ): KTable<Windowed<K>, A>;
+  emitStrategy(strategy: EmitStrategy): SessionWindowedKStream<K, V>;
+}
+
+/** Several groups of one key type, each with its aggregator, that fold into one aggregate. */
+export interface CogroupedKStream<K, A> {
+  cogroup<V>(group: KGroupedStream<K, V>, aggregator: Aggregator<K, V, A>): CogroupedKStream<K, A>;
+  aggregate(initializer: Initializer<A>, options: AggregateOptions<K, A>): KTable<K, A>;
+  windowedBy(windows: FixedWindows): TimeWindowedCogroupedKStream<K, A>;
+  windowedBy(windows: SessionWindows): SessionWindowedCogroupedKStream<K, A>;
+}
+
+export interface TimeWindowedCogroupedKStream<K, A> {
+  aggregate(initializer: Initializer<A>, options: WindowedAggregateOptions<K, A>): KTable<Windowed<K>, A>;
+}
+
+export interface SessionWindowedCogroupedKStream<K, A> {
+  aggregate(
+    initializer: Initializer<A>,
+    merger: Merger<K, A>,
+    options: WindowedAggregateOptions<K, A>,
+  ): KTable<Windowed<K>, A>;
 }
 
 /**
@@ -173,6 +243,11 @@ export interface KTable<K, V> {
     joiner: ValueJoiner<K, V | null, V2 | null, VOut | null>,
     options?: TableOptions<K, VOut>,
   ): KTable<K, VOut>;
+  /**
+   * The same table with fewer changes: held back for a time, or until a window's result is final. It takes a
+   * later record to let them out; a topic that falls silent keeps what is held back.
+   */
+  suppress(suppressed: Suppressed): KTable<K, V>;
 }
 
 declare const globalTableTypes: unique symbol;

@@ -34,6 +34,12 @@ export interface StreamHandle<K, V> {
   readonly keyChanged: boolean;
 }
 
+/** A window takes records until T reaches its end and grace, or, with an inclusive end, until T has passed them. */
+export interface WindowClose {
+  readonly graceMs: number;
+  readonly endInclusive: boolean;
+}
+
 /** Where a table stands in the graph. */
 export interface TableHandle<K, V> {
   readonly node: string;
@@ -41,6 +47,8 @@ export interface TableHandle<K, V> {
   readonly valueSerde: Serde<V> | undefined;
   readonly sources: readonly TopicRef[];
   readonly view: TableView<K, V>;
+  /** Of windowed tables, and of those derived from them row by row: when a row is final. */
+  readonly windowClose?: WindowClose;
 }
 
 /** Where a global table is read; every processor may, without being connected. */
@@ -126,6 +134,11 @@ export class DslGraph {
   nodeName(named: string | undefined, prefix: string): string {
     const generated = this.generate(prefix);
     return named === undefined ? generated : checkName(named);
+  }
+
+  /** A name that the counter does not know of. */
+  checkedName(named: string): string {
+    return checkName(named);
   }
 
   /** As `nodeName`, for operators made of several nodes. */

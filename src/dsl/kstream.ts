@@ -38,6 +38,7 @@ import type {
   ValueMapper,
 } from './options.ts';
 import { needSerde } from './options.ts';
+import { windowedPartitioner } from './windows.ts';
 
 const inner: Preserved = { left: false, right: false };
 const left: Preserved = { left: true, right: false };
@@ -135,11 +136,12 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
   to(topic: string | ((record: Record<K, V>) => string), produced: Produced<K, V> = {}): void {
     const name = this.#graph.nodeName(produced.named, 'KSTREAM-SINK-');
     const hint = 'give `to` its keySerde and valueSerde';
-    const { partitioner } = produced;
+    const keySerde = needSerde('key', name, hint, produced.keySerde, this.#handle.keySerde);
+    const partitioner = produced.partitioner ?? windowedPartitioner(keySerde);
     this.#graph.topology.addSink<K, V>({
       name,
       topic,
-      keySerde: needSerde('key', name, hint, produced.keySerde, this.#handle.keySerde),
+      keySerde,
       valueSerde: needSerde('value', name, hint, produced.valueSerde, this.#handle.valueSerde) as Serde<V>,
       parents: [this.#handle.node],
       ...(partitioner === undefined ? {} : { partitioner }),

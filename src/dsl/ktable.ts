@@ -22,6 +22,8 @@ import {
   type ValueJoiner,
   type ValueMapper,
 } from './options.ts';
+import { suppressTable } from './suppress-table.ts';
+import type { Suppressed } from './suppressed.ts';
 import type { Demand } from './table-view.ts';
 
 export class KTableImpl<K, V> implements KTable<K, V> {
@@ -58,7 +60,7 @@ export class KTableImpl<K, V> implements KTable<K, V> {
     if (store !== undefined)
       this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized ?? {});
     const view = tableMapValuesView(map, this.#handle.view);
-    return this.#graph.table({ node, keySerde, valueSerde, sources: this.#handle.sources, view });
+    return this.#graph.table({ ...this.#inherited(), node, keySerde, valueSerde, view });
   }
 
   toStream(options: Named = {}): KStream<K, V | null> {
@@ -119,6 +121,10 @@ export class KTableImpl<K, V> implements KTable<K, V> {
     return joinTables(this.#graph, this.#handle, this.#graph.tableHandle(other), joiner, 'outer', options);
   }
 
+  suppress(suppressed: Suppressed): KTable<K, V> {
+    return suppressTable(this.#graph, this.#handle, suppressed);
+  }
+
   #filter(keep: Predicate<K, V>, options: SameTypeOptions<K, V>): KTable<K, V> {
     const inherited = this.#handle.valueSerde;
     const { node, store, versioned, keySerde, valueSerde } = this.#derived<V>(
@@ -138,7 +144,13 @@ export class KTableImpl<K, V> implements KTable<K, V> {
     if (store !== undefined)
       this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized ?? {});
     const view = tableFilterView(filter, this.#handle.view);
-    return this.#graph.table({ node, keySerde, valueSerde, sources: this.#handle.sources, view });
+    return this.#graph.table({ ...this.#inherited(), node, keySerde, valueSerde, view });
+  }
+
+  /** What a table derived from this one row by row has of it. */
+  #inherited(): Pick<TableHandle<K, unknown>, 'sources' | 'windowClose'> {
+    const { sources, windowClose } = this.#handle;
+    return windowClose === undefined ? { sources } : { sources, windowClose };
   }
 
   /** Names and serdes of a table derived from this one row by row. */

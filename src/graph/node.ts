@@ -59,12 +59,12 @@ export interface SinkNode {
 export type GraphNode = SourceNode | ProcessorNode | SinkNode;
 
 /**
- * A state store's definition. Units: milliseconds; `retentionMs` is of window stores, `historyRetentionMs` of
- * versioned ones, and both need theirs.
+ * A state store's definition. Units: milliseconds; `retentionMs` is of window and session stores (Infinity
+ * keeps for ever), `historyRetentionMs` of versioned ones, and each needs its own.
  */
 export interface StoreSpec {
   readonly name: string;
-  readonly kind: 'key-value' | 'window' | 'versioned';
+  readonly kind: 'key-value' | 'window' | 'session' | 'versioned';
   readonly keySerde: Serde<unknown>;
   readonly valueSerde: Serde<unknown>;
   /** False: lost when the task moves. */

@@ -65,6 +65,8 @@ export interface ProcessorContext<K, V> {
   readonly timers: Timers<unknown>;
   /** Not durable: restarts begin a new grid. Returns the cancel function. */
   schedule(intervalMs: number, type: PunctuationType, callback: (timestampMs: number) => void): () => void;
+  /** Counts and logs, with its origin, that the record at hand (or a part of it) has no effect. */
+  recordDropped(reason: string, details?: Readonly<globalThis.Record<string, string | number>>): void;
   /** Asks for a commit at the next opportunity. */
   commit(): void;
   currentSystemTimeMs(): number;
@@ -104,6 +106,8 @@ export interface StateStore {
 /** Reads are synchronous. Errors: STATE_NOT_LOADED when the key was not declared in `prefetch`. */
 export interface KeyValueStore<K, V> extends StateStore {
   get(key: K): V | undefined;
+  /** As `get` for each; what is not in memory is loaded at once. */
+  getMany(keys: readonly K[]): readonly (V | undefined)[];
   put(key: K, value: V): void;
   /** The earlier value; undefined when there was none, and then this one is stored. */
   putIfAbsent(key: K, value: V): V | undefined;
@@ -114,6 +118,7 @@ export interface KeyValueStore<K, V> extends StateStore {
 
 /** Values by key and time; several of one key and time are kept when `retainDuplicates`. */
 export interface WindowStore<K, V> extends StateStore {
+  /** Null deletes (a store that retains duplicates has nothing to delete by). */
   put(key: K, value: V, timestampMs: number): void;
   /** Values of the key with fromMs <= timestamp <= toMs, in time order, then in order of arrival. */
   fetch(key: K, fromMs: number, toMs: number): Iterable<readonly [timestampMs: number, value: V]>;
@@ -147,4 +152,37 @@ export interface VersionedKeyValueStore<K, V> extends StateStore {
   put(key: K, value: V | null, timestampMs: number): VersionedPut;
   /** As a put of null; returns what held at that time. */
   delete(key: K, timestampMs: number): VersionedRecord<V> | undefined;
+}
+
+/** Shape: a key at a time; the key by which a window store without duplicates finds one value. */
+export interface WindowKey<K> {
+  readonly key: K;
+  readonly timestampMs: number;
+}
+
+/** A window store without duplicates: one value by key and time. */
+export interface SingleWindowStore<K, V> extends WindowStore<K, V> {
+  fetchOne(key: K, timestampMs: number): V | undefined;
+  /** As `fetchOne` for each; what is not in memory is loaded at once. */
+  fetchMany(keys: readonly WindowKey<K>[]): readonly (V | undefined)[];
+  /** As `fetch`, the latest first. */
+  backwardFetch(key: K, fromMs: number, toMs: number): Iterable<readonly [timestampMs: number, value: V]>;
+}
+
+/** Shape: the span from the first to the last event of a session, both inclusive. */
+export interface SessionKey<K> {
+  readonly key: K;
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+/** Values by key and session. */
+export interface SessionStore<K, V> extends StateStore {
+  /** Null deletes. */
+  put(session: SessionKey<K>, value: V): void;
+  fetchSession(session: SessionKey<K>): V | undefined;
+  /** As `fetchSession` for each; what is not in memory is loaded at once. */
+  fetchSessions(sessions: readonly SessionKey<K>[]): readonly (V | undefined)[];
+  /** Sessions of the key with earliestEndMs <= end and start <= latestStartMs, by end, then by start. */
+  findSessions(key: K, earliestEndMs: number, latestStartMs: number): Iterable<readonly [SessionKey<K>, V]>;
 }

@@ -25,6 +25,7 @@ import type { TaskPlan } from './task-plan.ts';
 import type { StoredTimer, TimerIndex } from './timer-index.ts';
 import { StateMiss, type TaskStore, TypedKeyValueStore, TypedWindowStore } from './typed-stores.ts';
 import { TypedVersionedKeyValueStore } from './versioned-store.ts';
+import { TypedSessionStore, TypedSingleWindowStore } from './windowed-stores.ts';
 
 export interface ProcessorGraphOptions {
   readonly plan: TaskPlan;
@@ -38,6 +39,14 @@ export interface ProcessorGraphOptions {
   readonly currentRecord: () => QueuedRecord | undefined;
   readonly streamTimeMs: () => number;
   readonly requestCommit: () => void;
+  readonly dropped: (drop: DroppedRecord) => void;
+}
+
+/** What an operator or a processor said of the record at hand: it has no effect. */
+export interface DroppedRecord {
+  readonly node: string;
+  readonly reason: string;
+  readonly details: Readonly<globalThis.Record<string, string | number>>;
 }
 
 interface LiveNode {
@@ -148,6 +157,8 @@ export class ProcessorGraph {
   #openStore(spec: StoreSpec, state: TaskState): StateStore & TaskStore {
     if (spec.kind === 'key-value') return new TypedKeyValueStore<unknown, unknown>(spec, state);
     if (spec.kind === 'versioned') return new TypedVersionedKeyValueStore<unknown, unknown>(spec, state);
+    if (spec.kind === 'session') return new TypedSessionStore<unknown, unknown>(spec, state);
+    if (spec.retainDuplicates !== true) return new TypedSingleWindowStore<unknown, unknown>(spec, state);
     return new TypedWindowStore<unknown, unknown>(spec, state, { next: () => this.#nextSequence() });
   }
 
@@ -196,7 +207,7 @@ export class ProcessorGraph {
         live.processor.prefetch !== undefined
       ) {
         throw new StreamsError('STATE_NOT_LOADED', `processor ${child} read state it had not declared`, {
-          context: { node: child, store: error.request.store },
+          context: { node: child, store: error.store },
           hint: 'return the key from its prefetch(record)',
         });
       }
@@ -205,7 +216,7 @@ export class ProcessorGraph {
   }
 
   #contextOf(node: ProcessorNode, keySerde: Serde<unknown>): ProcessorContext<unknown, unknown> {
-    const { plan, applicationId, clock, currentRecord, streamTimeMs, requestCommit } = this.#options;
+    const { plan, applicationId, clock, currentRecord, streamTimeMs, requestCommit, dropped } = this.#options;
     return {
       taskId: plan.taskId,
       applicationId,
@@ -251,6 +262,7 @@ export class ProcessorGraph {
         this.#punctuations.add(punctuation);
         return () => this.#punctuations.delete(punctuation);
       },
+      recordDropped: (reason, details = {}) => dropped({ node: node.name, reason, details }),
       commit: requestCommit,
       currentSystemTimeMs: () => clock.nowMs(),
       currentStreamTimeMs: streamTimeMs,

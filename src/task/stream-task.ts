@@ -22,7 +22,7 @@ import type { Serde } from '../serde/serde.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
 import { Collector } from './collector.ts';
 import type { GlobalStores } from './global-stores.ts';
-import { ProcessorGraph } from './processor-graph.ts';
+import { type DroppedRecord, ProcessorGraph } from './processor-graph.ts';
 import { type QueuedRecord, RecordQueue } from './record-queue.ts';
 import { recordBytes, recordBytesMax } from './record-size.ts';
 import type { TaskPlan } from './task-plan.ts';
@@ -81,6 +81,8 @@ export class StreamTask {
   readonly #options: TaskOptions;
   /** Offsets that the group has committed, by topic; undefined before the first commit. */
   readonly #committed = new Map<string, number>();
+  /** What the work at hand has dropped. */
+  readonly #drops: DroppedRecord[] = [];
   #streamTimeMs = -1;
   #current: QueuedRecord | undefined;
   #commitRequested = false;
@@ -112,6 +114,7 @@ export class StreamTask {
       clock: options.clock,
       currentRecord: () => this.#current,
       streamTimeMs: () => this.#streamTimeMs,
+      dropped: (drop) => this.#drops.push(drop),
       requestCommit: () => {
         this.#commitRequested = true;
       },
@@ -406,7 +409,18 @@ export class StreamTask {
 
   #processed(queued: QueuedRecord, failure: StreamsError | undefined): void {
     this.#current = undefined;
+    this.#tellDrops(queued);
     if (failure !== undefined) this.#park(queued, 'processing', failure);
+  }
+
+  /** Only now: a record that is processed again after a slow read is dropped once all the same. */
+  #tellDrops(queued: QueuedRecord | undefined): void {
+    for (const { node, reason, details } of this.#drops) {
+      this.counters.dropped++;
+      const where = queued === undefined ? { taskId: this.id } : this.#where(queued);
+      this.#options.log.warn('record dropped', { ...where, node, reason, ...details });
+    }
+    this.#drops.length = 0;
   }
 
   /** Runs `work` under a savepoint; slow reads are loaded and the work done again. The error, or undefined. */
@@ -420,6 +434,7 @@ export class StreamTask {
     const state = this.state.savepoint();
     const outputs = this.#collector.savepoint();
     const timers = this.#timers.savepoint();
+    const drops = this.#drops.length;
     try {
       work();
       return undefined;
@@ -427,6 +442,7 @@ export class StreamTask {
       this.state.rollback(state);
       this.#collector.rollback(outputs);
       this.#timers.rollback(timers);
+      this.#drops.length = drops;
       return error instanceof StateMiss ? error : asStreamsError(error, 'PROCESSING_FAILED');
     }
   }
@@ -435,7 +451,7 @@ export class StreamTask {
     let miss = first;
     for (let attempt = 1; attempt < slowReadsMax; attempt++) {
       this.state.slowReads++;
-      await this.#load([miss.request]);
+      await this.#load(miss.requests);
       const failure = this.#attempt(work);
       if (!(failure instanceof StateMiss)) return failure;
       miss = failure;
@@ -485,6 +501,7 @@ export class StreamTask {
           this.#graph.fireTimer(timer);
         });
         if (failure !== undefined) throw this.#withoutRecord(failure, `timer ${timer.name}`, timer.node);
+        this.#tellDrops(undefined);
         fired++;
         this.counters.timersFired++;
       }
@@ -498,6 +515,7 @@ export class StreamTask {
     for (const call of due) {
       const failure = await this.#atomically(call);
       if (failure !== undefined) throw this.#withoutRecord(failure, `a ${type} punctuator`, undefined);
+      this.#tellDrops(undefined);
     }
     this.#endRound();
   }

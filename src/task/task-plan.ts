@@ -70,7 +70,8 @@ export function externalTopics(topology: Topology): string[] {
 const changelogExtraRetentionMs = 86_400_000;
 
 function changelogConfig(spec: StoreSpec): Record<string, string> {
-  if (spec.kind !== 'window') return { 'cleanup.policy': 'compact', ...spec.topicConfig };
+  if (!['window', 'session'].includes(spec.kind) || spec.retentionMs === Number.POSITIVE_INFINITY)
+    return { 'cleanup.policy': 'compact', ...spec.topicConfig };
   return {
     'cleanup.policy': 'compact,delete',
     'retention.ms': String(

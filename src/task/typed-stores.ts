@@ -16,12 +16,15 @@ import { requireRecordFits } from './record-size.ts';
 
 /** Thrown by a read of something that is not in memory. Never leaves the task. */
 export class StateMiss extends Error {
-  readonly request: LoadRequest;
+  readonly store: string;
+  readonly requests: readonly LoadRequest[];
 
-  constructor(request: LoadRequest) {
+  /** `more`: what the same read lacks besides, so that it is loaded in one go. */
+  constructor(request: LoadRequest, more: readonly LoadRequest[] = []) {
     super(`state of store ${request.store} is not loaded`);
     this.name = 'StateMiss';
-    this.request = request;
+    this.store = request.store;
+    this.requests = [request, ...more];
   }
 }
 
@@ -34,11 +37,25 @@ export interface TaskStore {
   requestsForKey(key: unknown): LoadRequest[];
 }
 
-function keyBytes<K>(serde: Serde<K>, key: K, store: string): Buffer {
+export function keyBytes<K>(serde: Serde<K>, key: K, store: string): Buffer {
   const bytes = serde.serialize(key, store);
   if (bytes === null)
     throw new StreamsError('VALUE_NOT_SERIALIZABLE', 'a store key cannot be null', { context: { store } });
   return bytes;
+}
+
+/** The entries of the keys. Errors: one StateMiss for all that are not in memory. */
+export function readMany(store: string, generations: Generations, keys: readonly Buffer[]): StateEntry[] {
+  const missing: LoadRequest[] = [];
+  const found: StateEntry[] = [];
+  for (const key of keys) {
+    const entry = generations.read(mapKey(key));
+    if (entry === undefined) missing.push({ store, key });
+    else found.push(entry);
+  }
+  const [first, ...more] = missing;
+  if (first !== undefined) throw new StateMiss(first, more);
+  return found;
 }
 
 interface KnownKey {
@@ -67,6 +84,11 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
     const entry = this.#generations.read(mapped);
     if (entry === undefined) throw new StateMiss({ store: this.name, key: bytes });
     return this.#decode(entry);
+  }
+
+  getMany(keys: readonly K[]): readonly (V | undefined)[] {
+    const all = keys.map((key) => keyBytes(this.#keys, key, this.name));
+    return readMany(this.name, this.#generations, all).map((entry) => this.#decode(entry));
   }
 
   put(key: K, value: V): void {

@@ -12,7 +12,6 @@ import { casesOf, NotBuilt, type VectorCase } from '../vectors/vector-case.ts';
 const unbuilt: readonly ((vector: VectorCase) => boolean)[] = [
   ({ kind }) => ['stream-globaltable', 'table-table-fk'].includes(kind),
   ({ joinGraceMs }) => joinGraceMs !== undefined,
-  ({ kind }) => ['window-aggregate', 'table-groupby-count-suppress'].includes(kind),
 ];
 
 for (const name of ['joins', 'windows']) {

@@ -1,5 +1,19 @@
 /** Aggregates, windowed and not, and suppression, as programs of the DSL. Called by run-vectors.ts. */
-import { longSerde, type Serde, StreamsBuilder, stringSerde } from '#streams';
+import {
+  type FixedWindows,
+  type KTable,
+  longSerde,
+  type Serde,
+  type SessionWindows,
+  StreamsBuilder,
+  type Suppressed,
+  sessionWindows,
+  slidingWindows,
+  stringSerde,
+  timeWindows,
+  unlimitedWindows,
+  type Windowed,
+} from '#streams';
 import type { ProgramBuilder, VectorCase, VectorProgram } from './vector-case.ts';
 import { field } from './vector-case.ts';
 
@@ -8,6 +22,8 @@ const strings = { keySerde: stringSerde, valueSerde: stringSerde };
 export const windowPrograms: Readonly<Record<string, ProgramBuilder>> = {
   'stream-aggregate': streamAggregate,
   'table-aggregate': tableAggregate,
+  'window-aggregate': windowAggregate,
+  'table-groupby-count-suppress': tableGroupByCountSuppress,
 };
 
 function program(builder: StreamsBuilder, valueSerde: Serde<string> | Serde<number>): VectorProgram {
@@ -79,3 +95,96 @@ const groupings = {
     return [value, value] as const;
   },
 };
+
+/** Windowed keys travel as text, so that one serde does for all kinds of windows. */
+interface WindowedResult {
+  readonly key: string;
+  readonly windowStart: number;
+  readonly windowEnd: number;
+}
+
+function windowAggregate(vector: VectorCase): VectorProgram {
+  const builder = new StreamsBuilder();
+  const counts = vector.aggregate === 'count';
+  const table = (counts ? countWindowed(vector, builder) : foldWindowed(vector, builder)) as KTable<
+    Windowed<string>,
+    unknown
+  >;
+  const valueSerde = (counts ? longSerde : stringSerde) as Serde<unknown>;
+  const final = vector.suppress === undefined ? table : table.suppress(suppressedOf(vector.suppress));
+  final
+    .toStream()
+    .map<string, unknown>(({ key, window }, value) => {
+      const result: WindowedResult = { key, windowStart: window.startMs, windowEnd: window.endMs };
+      return [JSON.stringify(result), value];
+    })
+    .to('output', { keySerde: stringSerde, valueSerde });
+  return {
+    ...program(builder, stringSerde),
+    outputValueSerde: valueSerde,
+    outputKey: (key) => JSON.parse(key as string) as WindowedResult,
+  };
+}
+
+function countWindowed(vector: VectorCase, builder: StreamsBuilder): KTable<Windowed<string>, number> {
+  const grouped = builder.stream<string, string>('input', strings).groupByKey();
+  const windows = windowsOf(vector);
+  const emit = vector.emit === 'on-window-close' ? 'onWindowClose' : 'onWindowUpdate';
+  const options = { materialized: retained(vector) };
+  return windows.type === 'session'
+    ? grouped.windowedBy(windows).emitStrategy(emit).count(options)
+    : grouped.windowedBy(windows).emitStrategy(emit).count(options);
+}
+
+function foldWindowed(vector: VectorCase, builder: StreamsBuilder): KTable<Windowed<string>, string> {
+  const grouped = builder.stream<string, string>('input', strings).groupByKey();
+  const windows = windowsOf(vector);
+  const emit = vector.emit === 'on-window-close' ? 'onWindowClose' : 'onWindowUpdate';
+  const options = { materialized: { ...retained(vector), valueSerde: stringSerde } };
+  if (windows.type === 'session') {
+    const sessions = grouped.windowedBy(windows).emitStrategy(emit);
+    const merge = (_key: string, one: string, other: string): string => `${one}+${other}`;
+    if (vector.aggregate === 'reduce') return sessions.reduce(reduce, options);
+    return sessions.aggregate(initializer, add, merge, options);
+  }
+  const timed = grouped.windowedBy(windows).emitStrategy(emit);
+  return vector.aggregate === 'reduce'
+    ? timed.reduce(reduce, options)
+    : timed.aggregate(initializer, add, options);
+}
+
+function retained({ retentionMs }: VectorCase): { readonly retentionMs?: number } {
+  return retentionMs === undefined ? {} : { retentionMs };
+}
+
+function windowsOf(vector: VectorCase): FixedWindows | SessionWindows {
+  const windows = field<NonNullable<VectorCase['windows']>>(vector, 'windows');
+  if (windows.type === 'unlimited')
+    return unlimitedWindows(windows.startMs === undefined ? {} : { startMs: windows.startMs });
+  if (windows.type === 'sliding') return slidingWindows(windows);
+  return windows.type === 'session' ? sessionWindows(windows) : timeWindows(windows);
+}
+
+function suppressedOf(suppress: NonNullable<VectorCase['suppress']>): Suppressed {
+  const { untilTimeLimitMs, maxRecords, whenFull } = suppress;
+  if (suppress.untilWindowCloses === true) return { untilWindowCloses: true, buffer: 'unbounded' };
+  return {
+    untilTimeLimitMs: untilTimeLimitMs === 'infinite' ? Number.POSITIVE_INFINITY : (untilTimeLimitMs ?? 0),
+    buffer:
+      maxRecords === undefined
+        ? 'unbounded'
+        : { maxRecords, whenFull: whenFull === 'shutDown' ? 'shutDownWhenFull' : 'emitEarlyWhenFull' },
+  };
+}
+
+function tableGroupByCountSuppress(vector: VectorCase): VectorProgram {
+  const builder = new StreamsBuilder();
+  builder
+    .table<string, string>('input', strings)
+    .groupBy((_key, value) => [value, value], strings)
+    .count()
+    .suppress(suppressedOf(field<NonNullable<VectorCase['suppress']>>(vector, 'suppress')))
+    .toStream()
+    .to('output');
+  return program(builder, longSerde);
+}

@@ -70,7 +70,7 @@ class Rig {
       } catch (error) {
         this.state.rollback(savepoint);
         if (!(error instanceof StateMiss)) throw error;
-        await this.state.load([error.request]);
+        await this.state.load(error.requests);
       }
     }
   }
