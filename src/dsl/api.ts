@@ -14,6 +14,7 @@ import type {
   Aggregator,
   Branched,
   ForeachAction,
+  ForeignKeyJoinOptions,
   Grouped,
   Initializer,
   Joined,
@@ -21,6 +22,7 @@ import type {
   KeyValue,
   KeyValueMapper,
   Named,
+  OuterStreamJoined,
   Predicate,
   ProcessOptions,
   Produced,
@@ -87,12 +89,19 @@ export interface KStream<K, V> {
     joiner: ValueJoiner<K, V, VT, VOut>,
     joined?: Joined<K, V>,
   ): KStream<K, VOut>;
+  /** With a global table: each record with the row of the key that `keySelector` names, null for none. */
+  join<KG, VG, VOut>(
+    table: GlobalKTable<KG, VG>,
+    keySelector: KeyValueMapper<K, V, KG | null>,
+    joiner: ValueJoiner<K, V, VG, VOut>,
+    options?: Named,
+  ): KStream<K, VOut>;
   /** As `join`; a record without partner comes out with null beside it, once its window is over. */
   leftJoin<V2, VOut>(
     other: KStream<K, V2>,
     joiner: ValueJoiner<K, V, V2 | null, VOut>,
     windows: JoinWindows,
-    joined?: StreamJoined<K, V, V2>,
+    joined?: OuterStreamJoined<K, V, V2>,
   ): KStream<K, VOut>;
   /** As `join`; a record without row comes out with null beside it. */
   leftJoin<VT, VOut>(
@@ -100,12 +109,19 @@ export interface KStream<K, V> {
     joiner: ValueJoiner<K, V, VT | null, VOut>,
     joined?: Joined<K, V>,
   ): KStream<K, VOut>;
+  /** As `join`; a record without row, or without a key for it, comes out with null beside it. */
+  leftJoin<KG, VG, VOut>(
+    table: GlobalKTable<KG, VG>,
+    keySelector: KeyValueMapper<K, V, KG | null>,
+    joiner: ValueJoiner<K, V, VG | null, VOut>,
+    options?: Named,
+  ): KStream<K, VOut>;
   /** As `leftJoin`, and records of the other stream without partner come out too. */
   outerJoin<V2, VOut>(
     other: KStream<K, V2>,
     joiner: ValueJoiner<K, V | null, V2 | null, VOut>,
     windows: JoinWindows,
-    joined?: StreamJoined<K, V, V2>,
+    joined?: OuterStreamJoined<K, V, V2>,
   ): KStream<K, VOut>;
 }
 
@@ -231,11 +247,26 @@ export interface KTable<K, V> {
     joiner: ValueJoiner<K, V, V2, VOut | null>,
     options?: TableOptions<K, VOut>,
   ): KTable<K, VOut>;
+  /**
+   * Rows with the row of the other table that their foreign key names. Either side's changes come through; where
+   * several rows name one key, all of them do.
+   */
+  join<KO, VO, VOut>(
+    other: KTable<KO, VO>,
+    joiner: ValueJoiner<K, V, VO, VOut | null>,
+    options: ForeignKeyJoinOptions<K, V, KO, VOut>,
+  ): KTable<K, VOut>;
   /** Each row of this table, with the other's or null beside it. */
   leftJoin<V2, VOut>(
     other: KTable<K, V2>,
     joiner: ValueJoiner<K, V, V2 | null, VOut | null>,
     options?: TableOptions<K, VOut>,
+  ): KTable<K, VOut>;
+  /** As `join` by foreign key; a row that names no row, or no key, has null beside it. */
+  leftJoin<KO, VO, VOut>(
+    other: KTable<KO, VO>,
+    joiner: ValueJoiner<K, V, VO | null, VOut | null>,
+    options: ForeignKeyJoinOptions<K, V, KO, VOut>,
   ): KTable<K, VOut>;
   /** Each key that either table has. */
   outerJoin<V2, VOut>(

@@ -5,9 +5,10 @@
 
 import type { ProcessorSupplier, Record } from '../graph/processor.ts';
 import type { Serde } from '../serde/serde.ts';
-import type { BranchedKStream, KGroupedStream, KStream, KTable } from './api.ts';
+import type { BranchedKStream, GlobalKTable, KGroupedStream, KStream, KTable } from './api.ts';
 import { BranchedKStreamImpl } from './branched-kstream.ts';
 import { type DslGraph, isStored, materializedSerdes, type StreamHandle } from './dsl-graph.ts';
+import { joinGlobalTable, joinStreamTable } from './join-stream-table.ts';
 import { joinStreams, type Preserved } from './join-streams.ts';
 import { KGroupedStreamImpl } from './kgrouped-stream.ts';
 import { PassThrough } from './operators/pass-through.ts';
@@ -17,7 +18,6 @@ import { StreamFlatMapValues } from './operators/stream-flat-map-values.ts';
 import { StreamMap } from './operators/stream-map.ts';
 import { StreamMapValues } from './operators/stream-map-values.ts';
 import { StreamPeek } from './operators/stream-peek.ts';
-import { StreamTableJoin } from './operators/stream-table-join.ts';
 import { TableSource, type TableSourceDemand, tableSourceView } from './operators/table-source.ts';
 import type {
   ForeachAction,
@@ -27,12 +27,12 @@ import type {
   KeyValue,
   KeyValueMapper,
   Named,
+  OuterStreamJoined,
   Predicate,
   ProcessOptions,
   Produced,
   Repartitioned,
   SameTypeOptions,
-  StreamJoined,
   TypePredicate,
   ValueJoiner,
   ValueMapper,
@@ -43,6 +43,9 @@ import { windowedPartitioner } from './windows.ts';
 const inner: Preserved = { left: false, right: false };
 const left: Preserved = { left: true, right: false };
 const outer: Preserved = { left: true, right: true };
+
+type Joinable<K> = KStream<K, unknown> | KTable<K, unknown> | GlobalKTable<unknown, unknown>;
+type AnyFunction = (...args: never[]) => unknown;
 
 /** What a new operator changes of the stream it hangs under. */
 type Changes<K, V> = Partial<Pick<StreamHandle<K, V>, 'keySerde' | 'valueSerde' | 'keyChanged'>>;
@@ -219,35 +222,29 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     });
   }
 
-  join<V2, VOut>(
-    other: KStream<K, V2> | KTable<K, V2>,
-    joiner: ValueJoiner<K, V, V2, VOut>,
-    third?: JoinWindows | Joined<K, V>,
-    fourth?: StreamJoined<K, V, V2>,
-  ): KStream<K, VOut> {
-    const safe = joiner as ValueJoiner<K, V | null, V2 | null, VOut>;
-    if (this.#graph.isTable(other))
-      return this.#joinTable(other as KTable<K, V2>, safe, third as Joined<K, V>, false);
-    return this.#joinStream(other as KStream<K, V2>, safe, third as JoinWindows, fourth, inner);
+  join(
+    other: Joinable<K>,
+    second: AnyFunction,
+    third?: JoinWindows | Joined<K, V> | AnyFunction,
+    fourth?: OuterStreamJoined<K, V, never> | Named,
+  ): KStream<K, never> {
+    return this.#join(other, second, third, fourth, false);
   }
 
-  leftJoin<V2, VOut>(
-    other: KStream<K, V2> | KTable<K, V2>,
-    joiner: ValueJoiner<K, V, V2 | null, VOut>,
-    third?: JoinWindows | Joined<K, V>,
-    fourth?: StreamJoined<K, V, V2>,
-  ): KStream<K, VOut> {
-    const safe = joiner as ValueJoiner<K, V | null, V2 | null, VOut>;
-    if (this.#graph.isTable(other))
-      return this.#joinTable(other as KTable<K, V2>, safe, third as Joined<K, V>, true);
-    return this.#joinStream(other as KStream<K, V2>, safe, third as JoinWindows, fourth, left);
+  leftJoin(
+    other: Joinable<K>,
+    second: AnyFunction,
+    third?: JoinWindows | Joined<K, V> | AnyFunction,
+    fourth?: OuterStreamJoined<K, V, never> | Named,
+  ): KStream<K, never> {
+    return this.#join(other, second, third, fourth, true);
   }
 
   outerJoin<V2, VOut>(
     other: KStream<K, V2>,
     joiner: ValueJoiner<K, V | null, V2 | null, VOut>,
     windows: JoinWindows,
-    joined?: StreamJoined<K, V, V2>,
+    joined?: OuterStreamJoined<K, V, V2>,
   ): KStream<K, VOut> {
     return this.#joinStream(other, joiner, windows, joined, outer);
   }
@@ -256,37 +253,40 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     other: KStream<K, V2>,
     joiner: ValueJoiner<K, V | null, V2 | null, VOut>,
     windows: JoinWindows,
-    joined: StreamJoined<K, V, V2> | undefined,
+    joined: OuterStreamJoined<K, V, V2> | undefined,
     preserved: Preserved,
   ): KStream<K, VOut> {
     const right = this.#graph.streamHandle(other);
     return joinStreams(this.#graph, this.#handle, right, joiner, windows, joined ?? {}, preserved);
   }
 
-  #joinTable<VT, VOut>(
-    table: KTable<K, VT>,
-    joiner: ValueJoiner<K, V, VT | null, VOut>,
-    joined: Joined<K, V> | undefined,
+  /** What is joined decides what the arguments are; api.ts has a signature for each. */
+  #join<V2, VOut>(
+    other: Joinable<K>,
+    second: AnyFunction,
+    third: JoinWindows | Joined<K, V> | AnyFunction | undefined,
+    fourth: OuterStreamJoined<K, V, V2> | Named | undefined,
     isLeft: boolean,
   ): KStream<K, VOut> {
     const graph = this.#graph;
-    const right = graph.tableHandle(table);
-    const { name, ...serdes } = joined ?? {};
-    const from = this.#handle.keyChanged
-      ? graph.repartition(this.#handle, name ?? this.#handle.node, serdes, !isLeft)
-      : this.#handle;
-    const sources = graph.copartition(from.sources, right.sources);
-    const node = graph.nodeName(name, isLeft ? 'KSTREAM-LEFTJOIN-' : 'KSTREAM-JOIN-');
-    const reader = right.view.reader();
-    graph.addOperator({
-      name: node,
-      parents: [from.node],
-      supplier: () => new StreamTableJoin(reader, joiner, isLeft),
-      stores: reader.stores,
-      keepsKey: true,
-    });
-    const keySerde = serdes.keySerde ?? from.keySerde;
-    return graph.stream<K, VOut>({ node, keySerde, valueSerde: undefined, sources, keyChanged: false });
+    const joiner = second as ValueJoiner<K, V | null, V2 | null, VOut>;
+    if (graph.isGlobalTable(other))
+      return joinGlobalTable(
+        graph,
+        this.#handle,
+        other as GlobalKTable<unknown, V2>,
+        second as KeyValueMapper<K, V, unknown>,
+        third as ValueJoiner<K, V, V2 | null, VOut>,
+        (fourth ?? {}) as Named,
+        isLeft,
+      );
+    if (graph.isTable(other)) {
+      const joined = (third ?? {}) as Joined<K, V>;
+      return joinStreamTable(graph, this.#handle, other as KTable<K, V2>, joiner, joined, isLeft);
+    }
+    const joined = fourth as OuterStreamJoined<K, V, V2> | undefined;
+    const preserved = isLeft ? left : inner;
+    return this.#joinStream(other as KStream<K, V2>, joiner, third as JoinWindows, joined, preserved);
   }
 
   #selectKey<K2>(mapper: KeyValueMapper<K, V, K2>, named: string | undefined): KStream<K2, V> {

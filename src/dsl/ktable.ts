@@ -3,6 +3,7 @@ import type { Serde } from '../serde/serde.ts';
 import type { KGroupedTable, KStream, KTable } from './api.ts';
 import type { DslGraph, TableHandle } from './dsl-graph.ts';
 import { materializedSerdes } from './dsl-graph.ts';
+import { joinForeignKey } from './join-foreign-key.ts';
 import { joinTables } from './join-tables.ts';
 import { KGroupedTableImpl } from './kgrouped-table.ts';
 import { TableFilter, tableFilterView } from './operators/table-filter.ts';
@@ -10,6 +11,7 @@ import { TableGroupBy } from './operators/table-group-by.ts';
 import { TableMapValues, tableMapValuesView } from './operators/table-map-values.ts';
 import { TableToStream } from './operators/table-to-stream.ts';
 import {
+  type ForeignKeyJoinOptions,
   type Grouped,
   invalidTopology,
   type KeyValue,
@@ -25,6 +27,8 @@ import {
 import { suppressTable } from './suppress-table.ts';
 import type { Suppressed } from './suppressed.ts';
 import type { Demand } from './table-view.ts';
+
+type AnyJoinOptions<K, V, KO, VOut> = TableOptions<K, VOut> | ForeignKeyJoinOptions<K, V, KO, VOut>;
 
 export class KTableImpl<K, V> implements KTable<K, V> {
   readonly #graph: DslGraph;
@@ -95,22 +99,22 @@ export class KTableImpl<K, V> implements KTable<K, V> {
     return new KGroupedTableImpl(this.#graph, node, grouped);
   }
 
-  join<V2, VOut>(
-    other: KTable<K, V2>,
+  join<K2, V2, VOut>(
+    other: KTable<K2, V2>,
     joiner: ValueJoiner<K, V, V2, VOut | null>,
-    options: TableOptions<K, VOut> = {},
+    options: AnyJoinOptions<K, V, K2, VOut> = {},
   ): KTable<K, VOut> {
     const safe = joiner as ValueJoiner<K, V | null, V2 | null, VOut | null>;
-    return joinTables(this.#graph, this.#handle, this.#graph.tableHandle(other), safe, 'inner', options);
+    return this.#join(other, safe, 'inner', options);
   }
 
-  leftJoin<V2, VOut>(
-    other: KTable<K, V2>,
+  leftJoin<K2, V2, VOut>(
+    other: KTable<K2, V2>,
     joiner: ValueJoiner<K, V, V2 | null, VOut | null>,
-    options: TableOptions<K, VOut> = {},
+    options: AnyJoinOptions<K, V, K2, VOut> = {},
   ): KTable<K, VOut> {
     const safe = joiner as ValueJoiner<K, V | null, V2 | null, VOut | null>;
-    return joinTables(this.#graph, this.#handle, this.#graph.tableHandle(other), safe, 'left', options);
+    return this.#join(other, safe, 'left', options);
   }
 
   outerJoin<V2, VOut>(
@@ -123,6 +127,20 @@ export class KTableImpl<K, V> implements KTable<K, V> {
 
   suppress(suppressed: Suppressed): KTable<K, V> {
     return suppressTable(this.#graph, this.#handle, suppressed);
+  }
+
+  /** By foreign key when there is an extractor; else K2 is K. */
+  #join<K2, V2, VOut>(
+    other: KTable<K2, V2>,
+    joiner: ValueJoiner<K, V | null, V2 | null, VOut | null>,
+    kind: 'inner' | 'left',
+    options: AnyJoinOptions<K, V, K2, VOut>,
+  ): KTable<K, VOut> {
+    const right = this.#graph.tableHandle(other);
+    if ('foreignKeyExtractor' in options)
+      return joinForeignKey(this.#graph, this.#handle, right, joiner, options, kind === 'left');
+    const sameKey = right as unknown as TableHandle<K, V2>;
+    return joinTables(this.#graph, this.#handle, sameKey, joiner, kind, options);
   }
 
   #filter(keep: Predicate<K, V>, options: SameTypeOptions<K, V>): KTable<K, V> {

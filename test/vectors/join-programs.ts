@@ -12,7 +12,6 @@ import {
 import {
   field,
   type JoinName,
-  NotBuilt,
   type ProgramBuilder,
   type VectorCase,
   type VectorKey,
@@ -34,6 +33,8 @@ export const joinPrograms: Readonly<Record<string, ProgramBuilder>> = {
   'stream-stream': (vector) => program(vector, streamStream),
   'stream-stream-self': (vector) => program(vector, streamStream),
   'stream-table': (vector) => program(vector, streamTable),
+  'stream-globaltable': (vector) => program(vector, streamGlobalTable),
+  'table-table-fk': (vector) => program(vector, tableTableByForeignKey),
   'table-table': (vector) => program(vector, tableTable),
 };
 
@@ -48,7 +49,10 @@ function program(
   join(vector, { builder, serdes, joiner }).to('output', serdes);
   return {
     topology: builder.build(),
-    keySerde: () => keySerde as Serde<unknown>,
+    keySerde: (topic) =>
+      vector.kind === 'stream-globaltable' && topic === 'right'
+        ? (stringSerde as Serde<unknown>)
+        : (keySerde as Serde<unknown>),
     outputKeySerde: keySerde as Serde<unknown>,
     outputValueSerde: stringSerde as Serde<unknown>,
   };
@@ -91,10 +95,19 @@ function tableOf(
 
 function streamTable(vector: VectorCase, parts: Parts): KStream<VectorKey, string> {
   const { builder, serdes, joiner } = parts;
-  if (vector.joinGraceMs !== undefined) throw new NotBuilt('stream-table joins with grace');
   const left = builder.stream<VectorKey, string>('left', serdes);
   const right = builder.table<VectorKey, string>('right', tableOf(vector, 'right', parts));
-  return vector.join === 'inner' ? left.join(right, joiner) : left.leftJoin(right, joiner);
+  const { joinGraceMs: gracePeriodMs } = vector;
+  const joined = gracePeriodMs === undefined ? {} : { gracePeriodMs };
+  return vector.join === 'inner' ? left.join(right, joiner, joined) : left.leftJoin(right, joiner, joined);
+}
+
+function streamGlobalTable(vector: VectorCase, parts: Parts): KStream<VectorKey, string> {
+  const { builder, serdes, joiner } = parts;
+  const table = builder.globalTable('right', { keySerde: stringSerde, valueSerde: stringSerde });
+  const left = builder.stream<VectorKey, string>('left', serdes);
+  const second = (_key: VectorKey, value: string): string | null => value.split(',')[1] ?? null;
+  return vector.join === 'inner' ? left.join(table, second, joiner) : left.leftJoin(table, second, joiner);
 }
 
 function tableTable(vector: VectorCase, parts: Parts): KStream<VectorKey, string | null> {
@@ -104,6 +117,22 @@ function tableTable(vector: VectorCase, parts: Parts): KStream<VectorKey, string
   const first = joinTables(vector.join, left, right, joiner);
   const result = vector.thenJoin === undefined ? first : joinTables(vector.thenJoin, first, right, joiner);
   return result.toStream();
+}
+
+function tableTableByForeignKey(vector: VectorCase, parts: Parts): KStream<VectorKey, string | null> {
+  const { builder } = parts;
+  const left = builder.table<VectorKey, string>('left', tableOf(vector, 'left', parts));
+  const right = builder.table<VectorKey, string>('right', tableOf(vector, 'right', parts));
+  const foreignKeyExtractor = (value: string): string | null => {
+    const foreignKey = value.split('|')[1] ?? null;
+    return vector.extractor === 'always-null' || foreignKey === 'returnNull' ? null : foreignKey;
+  };
+  const pair = (a: string, b: string | null): string => `(${a},${b})`;
+  const joined =
+    vector.join === 'inner'
+      ? left.join(right, pair, { foreignKeyExtractor })
+      : left.leftJoin(right, pair, { foreignKeyExtractor });
+  return joined.toStream();
 }
 
 function joinTables(
