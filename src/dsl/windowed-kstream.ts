@@ -82,7 +82,8 @@ function countWindowed<K, V>(
   options: WindowedTableOptions<K, number>,
 ): KTable<Windowed<K>, number> {
   // Kafka Streams takes a number for a store that it then names anew.
-  if (options.materialized?.name === undefined) source.graph.storeName(undefined, aggregatePrefix);
+  if (options.materialized !== undefined && options.materialized.name === undefined)
+    source.graph.storeName(undefined, aggregatePrefix);
   return windowedTable(source, windows, emit, aggregatePrefix, options, countFold as Fold<K, V, number>);
 }
 

@@ -106,6 +106,7 @@ export class WindowedTable<K, A> {
         keySerde: windowRowSerde(keys) as Serde<unknown>,
         valueSerde: windowMarkSerde as Serde<unknown>,
         changelog,
+        companion: true,
       },
       nodes,
     );

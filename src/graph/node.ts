@@ -74,6 +74,8 @@ export interface StoreSpec {
   readonly retentionMs?: number;
   readonly retainDuplicates?: boolean;
   readonly historyRetentionMs?: number;
+  /** Stands beside another store of its operator; Kafka Streams has none there, so its text form leaves it out. */
+  readonly companion?: boolean;
   /** More settings of the changelog topic, in Kafka's names. */
   readonly topicConfig?: Readonly<globalThis.Record<string, string>>;
 }

@@ -4,6 +4,8 @@
  *   one clock row     the largest timestamp of each input, up to where windows were removed and emitted
  *   window rows       one for each window there is, by time, so that what is over is found by a range
  *
+ * Each record of an operator reads the clock, and a window is remembered once, when it comes to be.
+ *
  * All of it is state, not memory: after a crash or an abort the operator goes on with the very clock it
  * had, and refuses the very records that it would have refused.
  *

@@ -1,9 +1,8 @@
 package org.apache.kafka.streams.kstream.internals;
 
-import java.lang.reflect.Field;
 import java.util.IdentityHashMap;
-import java.util.List;
 import java.util.Map;
+import oracle.Internals;
 import org.apache.kafka.streams.TopologyTestDriver;
 
 /**
@@ -30,40 +29,11 @@ public final class AlwaysLooks extends KStreamImplJoin.TimeTracker {
   /** To be called before the first record. The two sides of a join share one, as before. */
   public static void install(TopologyTestDriver driver) {
     Map<Object, AlwaysLooks> replacements = new IdentityHashMap<>();
-    Object topology = read(read(driver, "task"), "topology");
-    for (Object node : (List<?>) read(topology, "processorNodes")) {
-      Object processor = read(node, "processor");
-      Field tracker = processor == null ? null : field(processor.getClass(), "sharedTimeTracker");
-      if (tracker == null) continue;
-      AlwaysLooks replacement =
-          replacements.computeIfAbsent(read(processor, "sharedTimeTracker"), old -> new AlwaysLooks());
-      try {
-        tracker.set(processor, replacement);
-      } catch (IllegalAccessException error) {
-        throw new IllegalStateException(error);
-      }
+    for (Object processor : Internals.processors(driver)) {
+      if (!Internals.has(processor, "sharedTimeTracker")) continue;
+      Object tracker = Internals.read(processor, "sharedTimeTracker");
+      AlwaysLooks replacement = replacements.computeIfAbsent(tracker, old -> new AlwaysLooks());
+      Internals.write(processor, "sharedTimeTracker", replacement);
     }
-  }
-
-  private static Object read(Object from, String name) {
-    Field found = field(from.getClass(), name);
-    if (found == null) throw new IllegalStateException(from.getClass() + " has no field " + name);
-    try {
-      return found.get(from);
-    } catch (IllegalAccessException error) {
-      throw new IllegalStateException(error);
-    }
-  }
-
-  /** A class's field, or its superclass's; null where there is none. */
-  private static Field field(Class<?> start, String name) {
-    for (Class<?> type = start; type != null; type = type.getSuperclass()) {
-      for (Field found : type.getDeclaredFields()) {
-        if (!found.getName().equals(name)) continue;
-        found.setAccessible(true);
-        return found;
-      }
-    }
-    return null;
   }
 }
