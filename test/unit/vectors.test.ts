@@ -9,8 +9,7 @@ import { differencesOf } from '../vectors/run-vectors.ts';
 import { casesOf, NotBuilt, type VectorCase } from '../vectors/vector-case.ts';
 
 /** Cases that are not built yet. Whoever builds one takes its line out; at the end the list is empty. */
-const unbuilt: readonly ((vector: VectorCase) => boolean)[] = [
-];
+const unbuilt: readonly ((vector: VectorCase) => boolean)[] = [];
 
 for (const name of ['joins', 'windows']) {
   const data = sharedJson('kafka-streams-vectors', `${name}.json`);
