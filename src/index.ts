@@ -162,9 +162,13 @@ export { deadLetterTopic } from './failure/dead-letter.ts';
 export { deadLetterPolicy, type FailurePolicy, type Reaction } from './failure/failure-policy.ts';
 export type { TopologyJson } from './graph/describe.ts';
 export type {
+  GlobalStoreSpec,
   GraphNode,
   OffsetReset,
+  ProcessorNode,
   RepartitionSpec,
+  SinkNode,
+  SourceNode,
   StoreSpec,
   StreamPartitioner,
   TimestampExtractor,

@@ -264,7 +264,7 @@ export interface KStream<K, V> {
   /** With a global table: each record with the row of the key that `keySelector` names, null for none. */
   join<KG, VG, VOut>(
     table: GlobalKTable<KG, VG>,
-    keySelector: KeyValueMapper<K, V, KG | null>,
+    keySelector: KeyValueMapper<K, V, NoInfer<KG> | null>,
     joiner: ValueJoiner<K, V, VG, VOut>,
     options?: Named,
   ): KStream<K, VOut>;
@@ -308,7 +308,7 @@ export interface KStream<K, V> {
   /** As `join`; a record without row, or without a key for it, comes out with null beside it. */
   leftJoin<KG, VG, VOut>(
     table: GlobalKTable<KG, VG>,
-    keySelector: KeyValueMapper<K, V, KG | null>,
+    keySelector: KeyValueMapper<K, V, NoInfer<KG> | null>,
     joiner: ValueJoiner<K, V, VG | null, VOut>,
     options?: Named,
   ): KStream<K, VOut>;
@@ -400,8 +400,27 @@ export interface KGroupedStream<K, V> {
     aggregator: Aggregator<K, NonNullable<V>, A>,
     options: AggregateOptions<K, A>,
   ): KTable<K, A>;
-  /** One aggregate per key and window. */
+  /**
+   * One aggregate per key and window.
+   *
+   * @example
+   * ```ts
+   * // views: home=a@0, home=b@59, home=c@60
+   * const perMinute = views.groupByKey().windowedBy(timeWindows({ sizeMs: 60, graceMs: 0 })).count();
+   * // perMinute: home[0,60)=1, home[0,60)=2, home[60,120)=1
+   * ```
+   */
   windowedBy(windows: FixedWindows): TimeWindowedKStream<K, V>;
+  /**
+   * One aggregate per key and session: records that are at most the gap apart.
+   *
+   * @example
+   * ```ts
+   * // clicks: ada=a@0, ada=b@20, ada=c@70
+   * const sessions = clicks.groupByKey().windowedBy(sessionWindows({ gapMs: 30, graceMs: 0 })).count();
+   * // sessions: ada[0,0)=1, ada[0,0)=null, ada[0,20)=2, ada[70,70)=1
+   * ```
+   */
   windowedBy(windows: SessionWindows): SessionWindowedKStream<K, V>;
   /** Goes on with `.cogroup(otherGroup, aggregator)…` and ends with `.aggregate(…)`: one table of several streams. */
   cogroup<A>(aggregator: Aggregator<K, V, A>): CogroupedKStream<K, A>;
@@ -526,6 +545,26 @@ export interface KTable<K, V> {
     grouped?: Grouped<K2, V2>,
   ): KGroupedTable<K2, V2>;
   /**
+   * Rows with the row of the other table that their foreign key names. Either side's changes come through; where
+   * several rows name one key, all of them do.
+   *
+   * @example
+   * ```ts
+   * // table orders: o1=c1@100, o2=c1@200
+   * // table customers: c1=Ada@300
+   * const named = orders.join(customers, (_customerId, name) => name, {
+   *   foreignKeyExtractor: (customerId) => customerId,
+   *   materialized: { valueSerde: stringSerde },
+   * });
+   * // named: o1=Ada@300, o2=Ada@300
+   * ```
+   */
+  join<KO, VO, VOut>(
+    other: KTable<KO, VO>,
+    joiner: ValueJoiner<K, V, VO, VOut | null>,
+    options: ForeignKeyJoinOptions<K, V, KO, VOut>,
+  ): KTable<K, VOut>;
+  /**
    * Rows that both tables have. A joiner's null: the result has no such row.
    *
    * @example
@@ -541,13 +580,10 @@ export interface KTable<K, V> {
     joiner: ValueJoiner<K, V, V2, VOut | null>,
     options?: TableOptions<K, VOut>,
   ): KTable<K, VOut>;
-  /**
-   * Rows with the row of the other table that their foreign key names. Either side's changes come through; where
-   * several rows name one key, all of them do.
-   */
-  join<KO, VO, VOut>(
+  /** As `join` by foreign key; a row that names no row, or no key, has null beside it. */
+  leftJoin<KO, VO, VOut>(
     other: KTable<KO, VO>,
-    joiner: ValueJoiner<K, V, VO, VOut | null>,
+    joiner: ValueJoiner<K, V, VO | null, VOut | null>,
     options: ForeignKeyJoinOptions<K, V, KO, VOut>,
   ): KTable<K, VOut>;
   /**
@@ -565,12 +601,6 @@ export interface KTable<K, V> {
     other: KTable<K, V2>,
     joiner: ValueJoiner<K, V, V2 | null, VOut | null>,
     options?: TableOptions<K, VOut>,
-  ): KTable<K, VOut>;
-  /** As `join` by foreign key; a row that names no row, or no key, has null beside it. */
-  leftJoin<KO, VO, VOut>(
-    other: KTable<KO, VO>,
-    joiner: ValueJoiner<K, V, VO | null, VOut | null>,
-    options: ForeignKeyJoinOptions<K, V, KO, VOut>,
   ): KTable<K, VOut>;
   /**
    * Each key that either table has.
@@ -591,6 +621,17 @@ export interface KTable<K, V> {
   /**
    * The same table with fewer changes: held back for a time, or until a window's result is final. It takes a
    * later record to let them out; a topic that falls silent keeps what is held back.
+   *
+   * @example
+   * ```ts
+   * // views: home=a@0, home=b@59, home=c@60
+   * const final = views
+   *   .groupByKey()
+   *   .windowedBy(timeWindows({ sizeMs: 60, graceMs: 0 }))
+   *   .count()
+   *   .suppress({ untilWindowCloses: true, buffer: 'unbounded' });
+   * // final: home[0,60)=2
+   * ```
    */
   suppress(suppressed: Suppressed): KTable<K, V>;
 }

@@ -31,9 +31,9 @@ export interface ConsumedTable<K, V> extends Consumed<K, V> {
  *   .stream<string, string>('names', { keySerde: stringSerde, valueSerde: stringSerde })
  *   .mapValues((name) => `Hello ${name}`)
  *   .to('greetings', { valueSerde: stringSerde });
- * console.log(builder.build().describe());
- * // prints: Topologies:
- * //    Sub-topology: 0
+ * const topology = builder.build();
+ * console.log(topology.nodes().map(({ kind }) => kind).join(' > '));
+ * // prints: source > processor > sink
  * ```
  */
 export class StreamsBuilder {

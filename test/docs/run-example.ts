@@ -130,7 +130,7 @@ function typeOf(value: unknown): string {
 async function printedBy(action: () => Promise<unknown>): Promise<string[]> {
   const printed: string[] = [];
   const { log } = console;
-  console.log = (...parts: unknown[]) => printed.push(parts.join(' '));
+  console.log = (...parts: unknown[]) => printed.push(parts.map(String).join(' '));
   try {
     await action();
   } finally {
