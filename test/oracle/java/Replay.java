@@ -48,14 +48,15 @@ final class Replay {
   }
 
   /**
-   * Results on window close, and sessions to be merged, are read back from a store that may have forgotten them
-   * when stream time jumps: one that keeps rows for years has them all. Rows that come late are refused by grace,
-   * not by the store.
+   * Results on window close, sessions to be merged and neighbours of sliding windows are read back from a store
+   * that may have forgotten them when stream time jumps: one that keeps rows for years has them all. Rows that
+   * come late are refused by grace, not by the store.
    */
   private static Case remembering(Case vector) {
     boolean onClose = vector.text("emit", "on-update").equals("on-window-close");
-    boolean sessions = vector.part("windows").get("type").asText().equals("session");
-    if (!onClose && !sessions) return vector;
+    String windows = vector.part("windows").get("type").asText();
+    boolean readBack = onClose || windows.equals("session") || windows.equals("sliding");
+    if (!readBack) return vector;
     ObjectNode json = vector.json().deepCopy();
     return new Case(json.put("retentionMs", Duration.ofDays(1000).toMillis()));
   }
