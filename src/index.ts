@@ -48,6 +48,14 @@ export {
 export { type KafkaBrokerOptions, openKafkaBroker } from './broker/kafka-broker.ts';
 export type { CommitStep, ProcessingGuarantee } from './commit/commit-cycle.ts';
 export type { BranchedKStream, KGroupedStream, KGroupedTable, KStream, KTable } from './dsl/api.ts';
+export type {
+  AsyncOptions,
+  AsyncProcessOptions,
+  AsyncProcessor,
+  AsyncProcessorSupplier,
+  AsyncRecordMapper,
+  AsyncValueMapper,
+} from './dsl/async-options.ts';
 export type { Change } from './dsl/change.ts';
 export type {
   AggregateOptions,
@@ -80,6 +88,7 @@ export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
 export { timestampedSerde, type ValueAndTimestamp } from './dsl/timestamped.ts';
 export { deadLetterTopic } from './failure/dead-letter.ts';
 export { deadLetterPolicy, type FailurePolicy } from './failure/failure-policy.ts';
+export type { AsyncCall, AsyncStep, CallReaction } from './graph/async-step.ts';
 export type { StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
 export type {
   KeyValueStore,

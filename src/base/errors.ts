@@ -61,6 +61,8 @@ export const errorCodes = {
   PARTITIONS_MISMATCH: 'user',
   TIMESTAMP_INVALID: 'poison',
   PROCESSING_FAILED: 'poison',
+  CALL_FAILED: 'poison',
+  CALL_TIMED_OUT: 'retriable',
   SHUTDOWN_TIMEOUT: 'fatal',
   // input files and command line
   INPUT_MISSING: 'user',

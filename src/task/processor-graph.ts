@@ -5,6 +5,7 @@
 import { must } from '../base/assert.ts';
 import type { Clock } from '../base/clock-port.ts';
 import { StreamsError } from '../base/errors.ts';
+import type { AsyncNodeProcessor } from '../graph/async-step.ts';
 import type { ProcessorNode, SinkNode, SourceNode } from '../graph/node.ts';
 import type {
   Processor,
@@ -18,6 +19,7 @@ import type {
 } from '../graph/processor.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
+import type { CallOutcome } from './async-calls.ts';
 import type { Collector } from './collector.ts';
 import type { QueuedRecord } from './record-queue.ts';
 import type { TaskPlan } from './task-plan.ts';
@@ -34,6 +36,8 @@ export interface ProcessorGraphOptions {
   readonly currentRecord: () => QueuedRecord | undefined;
   readonly streamTimeMs: () => number;
   readonly requestCommit: () => void;
+  /** The next result of an async step for the record that is being processed. Errors: those of its call. */
+  readonly resultOf: (step: string) => Exclude<CallOutcome, { type: 'failed' }>;
 }
 
 interface LiveNode {
@@ -141,6 +145,13 @@ export class ProcessorGraph {
     return due;
   }
 
+  /** The processor of a node with an async step. */
+  asyncProcessor(name: string): AsyncNodeProcessor {
+    const { processor } = must(this.#live.get(name), `node ${name} is not part of this task`);
+    // What the supplier of a node with an async step makes.
+    return processor as unknown as AsyncNodeProcessor;
+  }
+
   close(): void {
     for (const { processor } of this.#live.values()) processor.close?.();
   }
@@ -178,7 +189,8 @@ export class ProcessorGraph {
       return;
     }
     try {
-      live.processor.process(record);
+      if (live.node.asyncStep === undefined) live.processor.process(record);
+      else this.#applyResult(child, record);
     } catch (error) {
       // A hand-written processor directly under its source had its say in `prefetch`: what it did not
       // declare there is its mistake, and to run it twice could repeat effects outside.
@@ -195,6 +207,11 @@ export class ProcessorGraph {
       }
       throw error;
     }
+  }
+
+  #applyResult(step: string, record: Record<unknown, unknown>): void {
+    const outcome = this.#options.resultOf(step);
+    if (outcome.type === 'result') this.asyncProcessor(step).process(record, outcome.result);
   }
 
   #contextOf(node: ProcessorNode, keySerde: Serde<unknown>): ProcessorContext<unknown, unknown> {
