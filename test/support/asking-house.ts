@@ -71,7 +71,7 @@ export class AskingHouse {
         applicationId: 'app',
         transactionalId: `app-${name}`,
         commitIntervalMs: 5,
-        sessionTimeoutMs: 1_000,
+        sessionTimeoutMs: 30_000,
         ...parts.settings,
       },
       broker: process.broker,
