@@ -7,6 +7,8 @@ export interface KafkaOptions {
   readonly heapMb?: number;
   /** Further lines for server.properties. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
+  /** The controller is a process of its own and survives the brokers. Default false: every broker is one too. */
+  readonly controllerApart?: boolean;
 }
 
 /** Brokers are numbered from 0, in the order of the bootstrap list. */

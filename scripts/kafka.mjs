@@ -31,12 +31,16 @@ const logging = fileURLToPath(new URL('./setup/kafka/log4j2.properties', import.
 const readyTimeoutMs = 180_000;
 
 const stateFile = (dataDir) => join(dataDir, 'cluster.json');
-const brokerFolder = (dataDir, id) => join(dataDir, `broker-${id}`);
-const logFileOf = (dataDir, id) => join(brokerFolder(dataDir, id), 'broker.log');
+const nodeFolder = (dataDir, node) =>
+  join(dataDir, `${node.isController ? 'controller' : 'broker'}-${node.id}`);
+const logFileOf = (dataDir, node) => join(nodeFolder(dataDir, node), 'broker.log');
+/** Every process of the cluster; a controller of its own comes first, because the brokers register with it. */
+const nodesOf = (state) => (state.controller ? [state.controller, ...state.brokers] : state.brokers);
 
 /**
  * Starts the brokers and waits until every one of them knows of all.
- * `settings` are further lines for server.properties.
+ * `settings` are further lines for server.properties. `controllerApart`: the controller is a process of its own, which
+ * lives on when brokers are killed, as in production; without it every broker is a controller too.
  */
 export async function startKafka({
   brokers = 1,
@@ -44,6 +48,7 @@ export async function startKafka({
   dataDir = defaultDataDir,
   heapMb = 512,
   settings = {},
+  controllerApart = false,
 } = {}) {
   if (!Number.isInteger(brokers) || brokers < 1 || brokers > 5) {
     throw new SetupError(`${brokers} brokers cannot be started`, { type: usage });
@@ -52,7 +57,7 @@ export async function startKafka({
   const folder = resolve(dataDir);
   return await withLock(join(folder, 'start.lock'), 'starting Kafka', async () => {
     const earlier = readState(stateFile(folder));
-    const running = earlier?.brokers.filter((broker) => isRunning(broker.identity)) ?? [];
+    const running = earlier ? nodesOf(earlier).filter((node) => isRunning(node.identity)) : [];
     if (running.length > 0) {
       throw new SetupError(`Kafka is running already at ${bootstrapOf(earlier)} on the data in ${folder}`, {
         type: `node scripts/kafka.mjs stop --data-dir ${folder}`,
@@ -66,10 +71,10 @@ export async function startKafka({
         },
       );
     }
-    const state = await planCluster({ brokers, port, heapMb, settings, earlier });
+    const state = await planCluster({ brokers, port, heapMb, settings, controllerApart, earlier });
     writeState(stateFile(folder), state);
-    for (const broker of state.brokers) prepareBroker(kafka, folder, state, broker);
-    for (const broker of state.brokers) launch(kafka, folder, state, broker);
+    for (const node of nodesOf(state)) prepareNode(kafka, folder, state, node);
+    for (const node of nodesOf(state)) launch(kafka, folder, state, node);
     const cluster = new KafkaCluster(kafka, folder, state);
     try {
       await cluster.waitUntilReady();
@@ -81,7 +86,7 @@ export async function startKafka({
   });
 }
 
-async function planCluster({ brokers, port, heapMb, settings, earlier }) {
+async function planCluster({ brokers, port, heapMb, settings, controllerApart, earlier }) {
   const list = [];
   for (let i = 0; i < brokers; i += 1) {
     const before = earlier?.brokers[i];
@@ -93,7 +98,12 @@ async function planCluster({ brokers, port, heapMb, settings, earlier }) {
         before && (await isPortFree(before.controllerPort)) ? before.controllerPort : await freePort(),
     });
   }
-  return { clusterId: earlier?.clusterId ?? newClusterId(), heapMb, settings, brokers: list };
+  const controller = earlier?.controller ?? (controllerApart ? await planController(brokers) : undefined);
+  return { clusterId: earlier?.clusterId ?? newClusterId(), heapMb, settings, controller, brokers: list };
+}
+
+async function planController(brokers) {
+  return { id: brokers + 1, isController: true, controllerPort: await freePort() };
 }
 
 /** Kafka's form of an id: 16 bytes in URL-safe base 64. One that begins with a dash would read as an option. */
@@ -106,18 +116,32 @@ function newClusterId() {
 
 const bootstrapOf = (state) => state.brokers.map((broker) => `${loopback}:${broker.port}`).join(',');
 
-/** The settings of one broker; exported so that a test can hold them against what the design asks for. */
+/** What a node is, and where it listens: broker and controller in one, or one of the two. */
+function rolesOf(state, node) {
+  const client = `CLIENT://${loopback}:${node.port}`;
+  const control = `CONTROLLER://${loopback}:${node.controllerPort}`;
+  const voters = state.controller ? [state.controller] : state.brokers;
+  const quorum = {
+    'controller.quorum.voters': voters.map((v) => `${v.id}@${loopback}:${v.controllerPort}`).join(','),
+  };
+  if (node.isController) return { ...quorum, 'process.roles': 'controller', listeners: control };
+  return {
+    ...quorum,
+    'process.roles': state.controller ? 'broker' : 'broker,controller',
+    listeners: state.controller ? client : `${client},${control}`,
+    'advertised.listeners': client,
+    'inter.broker.listener.name': 'CLIENT',
+  };
+}
+
+/** The settings of one broker, or of a controller of its own, which needs the defaults of topics; exported so that a test can hold them against what the design asks for. */
 export function serverProperties(state, broker, dataFolder) {
   const copies = Math.min(3, state.brokers.length);
   const inSync = copies === 3 ? 2 : 1;
   return {
-    'process.roles': 'broker,controller',
+    ...rolesOf(state, broker),
     'node.id': broker.id,
-    'controller.quorum.voters': state.brokers.map((b) => `${b.id}@${loopback}:${b.controllerPort}`).join(','),
-    listeners: `CLIENT://${loopback}:${broker.port},CONTROLLER://${loopback}:${broker.controllerPort}`,
-    'advertised.listeners': `CLIENT://${loopback}:${broker.port}`,
     'listener.security.protocol.map': 'CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT',
-    'inter.broker.listener.name': 'CLIENT',
     'controller.listener.names': 'CONTROLLER',
     'log.dirs': dataFolder,
     'offsets.topic.replication.factor': copies,
@@ -141,14 +165,17 @@ export function serverProperties(state, broker, dataFolder) {
     'group.consumer.session.timeout.ms': 6000,
     'group.consumer.min.heartbeat.interval.ms': 500,
     'group.consumer.heartbeat.interval.ms': 1000,
+    // How often timed-out transactions are looked for, every ten seconds by default: who takes a dead member's tasks over
+    // waits for its transaction to be ended.
+    'transaction.abort.timed.out.transaction.cleanup.interval.ms': 1000,
     // 128 MB by default, a quarter of this heap.
     'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
     ...state.settings,
   };
 }
 
-function prepareBroker(kafka, folder, state, broker) {
-  const place = brokerFolder(folder, broker.id);
+function prepareNode(kafka, folder, state, broker) {
+  const place = nodeFolder(folder, broker);
   const data = join(place, 'data');
   mkdirSync(place, { recursive: true });
   const properties = join(place, 'server.properties');
@@ -187,11 +214,11 @@ function shortLivedJava(kafka) {
 }
 
 function launch(kafka, folder, state, broker) {
-  const place = brokerFolder(folder, broker.id);
+  const place = nodeFolder(folder, broker);
   const memory = [`-Xms${state.heapMb / 2}m`, `-Xmx${state.heapMb}m`, '-XX:+UseSerialGC'];
   const args = [...memory, `-Dlog4j2.configurationFile=${logging}`, '-cp', kafka.classPath, 'kafka.Kafka'];
   broker.identity = spawnServer(kafka.java, [...args, join(place, 'server.properties')], {
-    logFile: logFileOf(folder, broker.id),
+    logFile: logFileOf(folder, broker),
     env: process.env,
     cwd: place,
   });
@@ -238,7 +265,7 @@ class KafkaCluster {
         what: `Kafka broker ${broker.id}`,
         identity: broker.identity,
         isReady: async () => (await liveBrokers(broker.port)) >= expected,
-        logFile: logFileOf(this.#folder, broker.id),
+        logFile: logFileOf(this.#folder, broker),
         timeoutMs: readyTimeoutMs,
       });
     }
@@ -268,7 +295,9 @@ class KafkaCluster {
 
   /** Ends all brokers; with kill they get no time to close their files, for data that nobody will read again. */
   async stop({ kill = false } = {}) {
+    // Brokers first: one that stops in order says good-bye to the controller.
     await Promise.all(this.#state.brokers.map((broker) => endProcess(broker.identity, { kill })));
+    if (this.#state.controller) await endProcess(this.#state.controller.identity, { kill });
   }
 
   #broker(index) {
@@ -338,8 +367,8 @@ async function startCommand(options, dataDir) {
 
 async function stopCommand(dataDir) {
   const state = readState(stateFile(dataDir));
-  const running = state?.brokers.filter((broker) => isRunning(broker.identity)) ?? [];
-  await Promise.all(running.map((broker) => endProcess(broker.identity)));
+  const running = state ? nodesOf(state).filter((node) => isRunning(node.identity)) : [];
+  await Promise.all(running.map((node) => endProcess(node.identity)));
   say(running.length === 0 ? 'Kafka is not running' : 'Kafka has stopped; its data stays');
 }
 

@@ -47,7 +47,14 @@ export {
 } from './broker/embedded-broker.ts';
 export { type KafkaBrokerOptions, openKafkaBroker } from './broker/kafka-broker.ts';
 export type { CommitStep, ProcessingGuarantee } from './commit/commit-cycle.ts';
-export type { BranchedKStream, KGroupedStream, KGroupedTable, KStream, KTable } from './dsl/api.ts';
+export type {
+  BranchedKStream,
+  GlobalKTable,
+  KGroupedStream,
+  KGroupedTable,
+  KStream,
+  KTable,
+} from './dsl/api.ts';
 export type {
   AsyncOptions,
   AsyncProcessOptions,
@@ -72,7 +79,9 @@ export type {
   Materialized,
   Named,
   Predicate,
+  Printed,
   ProcessOptions,
+  ProcessValuesOptions,
   Produced,
   Reducer,
   Repartitioned,
@@ -80,16 +89,19 @@ export type {
   SerdeFor,
   StreamJoined,
   TableOptions,
+  TransformValuesOptions,
   TypePredicate,
   ValueJoiner,
   ValueMapper,
+  ValueTransformerSupplier,
+  ValueTransformerWithKey,
 } from './dsl/options.ts';
 export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
 export { timestampedSerde, type ValueAndTimestamp } from './dsl/timestamped.ts';
 export { deadLetterTopic } from './failure/dead-letter.ts';
 export { deadLetterPolicy, type FailurePolicy } from './failure/failure-policy.ts';
 export type { AsyncCall, AsyncStep, CallReaction } from './graph/async-step.ts';
-export type { StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
+export type { OffsetReset, StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
 export type {
   KeyValueStore,
   Prefetch,
@@ -105,7 +117,7 @@ export type {
   Timers,
   WindowStore,
 } from './graph/processor.ts';
-export { Topology } from './graph/topology.ts';
+export { type AddGlobalStore, Topology } from './graph/topology.ts';
 export { createPinoLogger, type LogLevel } from './observe/pino-logger.ts';
 export { createPrometheusMetrics, type PrometheusMetrics } from './observe/prometheus-metrics.ts';
 export { type EmbeddedRegistryOptions, openEmbeddedRegistry } from './registry/embedded-registry.ts';
@@ -130,4 +142,5 @@ export {
 } from './serde/serde.ts';
 export { openMemoryBackend } from './store/memory-backend.ts';
 export { openRocksDbBackend } from './store/rocksdb-backend.ts';
+export type { GlobalStatus } from './thread/global-tables.ts';
 export type { StandbyStatus } from './thread/standby-tasks.ts';

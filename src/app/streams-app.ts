@@ -16,17 +16,22 @@ import { wallClock } from '../base/wall-clock.ts';
 import type { Broker } from '../broker/broker-port.ts';
 import type { CommitStep, ProcessingGuarantee } from '../commit/commit-cycle.ts';
 import { deadLetterPolicy, type FailurePolicy } from '../failure/failure-policy.ts';
+import { requireExplicitNames } from '../graph/naming.ts';
+import type { StoreSpec } from '../graph/node.ts';
 import type { Topology } from '../graph/topology.ts';
 import type { RestoreStatus } from '../restore/restore-watch.ts';
 import {
   type ApplicationPlan,
+  bindPatterns,
   externalTopics,
   type InternalTopic,
   planApplication,
 } from '../task/task-plan.ts';
+import type { GlobalStatus } from '../thread/global-tables.ts';
 import { type StandbyStatus, wantsStandby } from '../thread/standby-tasks.ts';
 import { StreamThread } from '../thread/stream-thread.ts';
 import type { StandbySettings } from '../thread/thread-options.ts';
+import { ensureInternalTopics } from './internal-topics.ts';
 import { registerMetrics } from './streams-metrics.ts';
 
 export type StreamsState =
@@ -77,6 +82,16 @@ export interface StreamsSettings {
   readonly instanceHeartbeatMs?: number;
   /** Replication factor of internal topics comes from the broker's default. More topic settings for all of them: */
   readonly internalTopicConfig?: Readonly<Record<string, string>>;
+  /**
+   * Refuse a topology whose stores or repartition topics have generated names (Kafka's
+   * `ensure.explicit.internal.resource.naming`): they change when an operator is put in before them. Default false.
+   */
+  readonly ensureExplicitInternalResourceNaming?: boolean;
+  /**
+   * What to do about changelogs and repartition topics of this application that its topology does not have any
+   * more, such as those of a store that was renamed. Default refuse: its start says which they are.
+   */
+  readonly onOrphanedState?: 'refuse' | 'warn';
 }
 
 const defaultShutdownMsMax = 10_000;
@@ -117,6 +132,8 @@ export interface StreamsStatus {
   readonly restoring: readonly RestoreStatus[];
   /** Tasks that others own and this instance follows. */
   readonly standbys: readonly StandbyStatus[];
+  /** Undefined where the topology has no global stores. */
+  readonly globals: GlobalStatus | undefined;
 }
 
 /** Unique per process and stable over restarts: it names the instance among the others too. */
@@ -158,16 +175,27 @@ export class StreamsApp {
   /**
    * Creates the internal topics, joins the group and starts the loop. Resolves when the loop runs; tasks
    * may still be restoring (`ready`).
-   * Errors: TOPIC_UNKNOWN, PARTITIONS_MISMATCH, TOPIC_MISMATCH, BROKER_UNAVAILABLE.
+   * Errors: TOPIC_UNKNOWN, PARTITIONS_MISMATCH, TOPIC_MISMATCH, TOPOLOGY_CHANGED, BROKER_UNAVAILABLE.
    */
   async start(): Promise<void> {
-    const { topology, settings, broker } = this.#options;
-    const names = externalTopics(topology);
+    const { settings, broker } = this.#options;
+    if (settings.ensureExplicitInternalResourceNaming === true) requireExplicitNames(this.#options.topology);
+    const existing = await broker.admin.listTopics();
+    const topology = bindPatterns(this.#options.topology, settings.applicationId, existing);
+    const chosen = topology.choosesTopics ? existing.filter((name) => !name.startsWith('__')) : [];
+    const names = [...new Set([...externalTopics(topology), ...chosen])];
     const described = await broker.admin.describeTopics(names);
     const counts = new Map<string, number>();
     for (const topic of described) if (topic !== undefined) counts.set(topic.name, topic.partitions);
     this.#plan = planApplication(topology, settings.applicationId, counts);
-    await this.#createInternalTopics(this.#internalTopics(this.#plan), this.#plan.applicationId);
+    await ensureInternalTopics(this.#internalTopics(this.#plan), existing, {
+      admin: broker.admin,
+      applicationId: settings.applicationId,
+      clock: this.#clock,
+      log: this.#telemetry.log,
+      config: settings.internalTopicConfig ?? {},
+      onOrphanedState: settings.onOrphanedState ?? 'refuse',
+    });
     this.#thread = this.#newThread(this.#plan);
     registerMetrics({
       metrics: this.#telemetry.metrics,
@@ -215,6 +243,8 @@ export class StreamsApp {
    * Errors: STORE_UNKNOWN; INSTANCE_UNREACHABLE when the key's task does not run here.
    */
   async query<K, V>(storeName: string, key: K): Promise<V | undefined> {
+    const global = this.#options.topology.globalStore(storeName)?.store;
+    if (global !== undefined) return this.#queryGlobal<K, V>(global, key);
     const spec = this.#options.topology.store(storeName);
     if (spec === undefined)
       throw new StreamsError('STORE_UNKNOWN', `the topology has no store ${storeName}`, {
@@ -233,6 +263,17 @@ export class StreamsApp {
     }
     const value = await task.state.getCommitted(storeName, bytes);
     return value === undefined ? undefined : (spec.valueSerde.deserialize(value, storeName) as V);
+  }
+
+  async #queryGlobal<K, V>(spec: StoreSpec, key: K): Promise<V | undefined> {
+    const bytes = must(spec.keySerde.serialize(key, spec.name), 'a store key cannot be null');
+    if (this.#thread === undefined || !this.ready)
+      throw new StreamsError('INSTANCE_UNREACHABLE', 'the global stores are being filled', {
+        context: { store: spec.name },
+        hint: 'ask again when the instance is ready',
+      });
+    const value = await this.#thread.globalRow(spec.name, bytes);
+    return value === undefined ? undefined : (spec.valueSerde.deserialize(value, spec.name) as V);
   }
 
   status(): StreamsStatus {
@@ -258,6 +299,7 @@ export class StreamsApp {
       })),
       restoring: this.#thread?.restoring() ?? [],
       standbys: this.#thread?.standbys() ?? [],
+      globals: this.#thread?.globals(),
     };
   }
 
@@ -265,47 +307,6 @@ export class StreamsApp {
     if (this.#standbySettings(plan) === undefined) return plan.internalTopics;
     const name = instancesTopic(plan.applicationId);
     return [...plan.internalTopics, { name, partitions: 1, config: { 'cleanup.policy': 'compact' } }];
-  }
-
-  async #createInternalTopics(topics: readonly InternalTopic[], applicationId: string): Promise<void> {
-    const { broker, settings } = this.#options;
-    for (;;) {
-      const missing = await this.#missingInternalTopics(topics, applicationId);
-      if (missing.length === 0) return;
-      try {
-        await broker.admin.createTopics(
-          missing.map(({ name, partitions, config }) => ({
-            name,
-            partitions,
-            config: { ...config, ...settings.internalTopicConfig },
-          })),
-        );
-      } catch (error) {
-        // Another instance that starts at the same moment was first with one of them: look again.
-        if (asStreamsError(error, 'BROKER_REQUEST_FAILED').code !== 'TOPIC_EXISTS') throw error;
-        await this.#clock.sleep(50);
-      }
-    }
-  }
-
-  async #missingInternalTopics(
-    topics: readonly InternalTopic[],
-    applicationId: string,
-  ): Promise<readonly InternalTopic[]> {
-    const described = await this.#options.broker.admin.describeTopics(topics.map(({ name }) => name));
-    for (const [index, topic] of topics.entries()) {
-      const found = described[index];
-      if (found === undefined || found.partitions === topic.partitions) continue;
-      throw new StreamsError(
-        'TOPIC_MISMATCH',
-        `topic ${topic.name} has ${found.partitions} partitions, this topology needs ${topic.partitions}`,
-        {
-          context: { topic: topic.name },
-          hint: `the partition count of an input or the topology has changed; use another application id, or delete the internal topics of ${applicationId} and start over`,
-        },
-      );
-    }
-    return topics.filter((_, index) => described[index] === undefined);
   }
 
   #newThread(plan: ApplicationPlan): StreamThread {

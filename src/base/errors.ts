@@ -56,8 +56,10 @@ export const errorCodes = {
   STORE_CORRUPTED: 'corrupted',
   STATE_NOT_LOADED: 'fatal',
   STORE_UNKNOWN: 'user',
+  STORE_READ_ONLY: 'user',
   // topology and runtime
   TOPOLOGY_INVALID: 'user',
+  TOPOLOGY_CHANGED: 'user',
   PARTITIONS_MISMATCH: 'user',
   TIMESTAMP_INVALID: 'poison',
   PROCESSING_FAILED: 'poison',

@@ -52,6 +52,8 @@ export interface TopicDescription {
   readonly partitions: number;
   /** Differs when a topic was deleted and created again. Undefined where the broker does not tell. */
   readonly topicId: string | undefined;
+  /** What it was created with, in Kafka's names. Absent where the client cannot ask for it (Kafka). */
+  readonly config?: Readonly<Record<string, string>>;
 }
 
 export interface PartitionOffset extends TopicPartition {
@@ -66,6 +68,8 @@ export interface Admin {
   createTopics(specs: readonly TopicSpec[]): Promise<void>;
   /** In the order of the names; undefined for a topic that does not exist. */
   describeTopics(names: readonly string[]): Promise<(TopicDescription | undefined)[]>;
+  /** The names of all topics, in no order; internal ones of the broker may be among them. */
+  listTopics(): Promise<string[]>;
   /** Idempotent. */
   deleteTopics(names: readonly string[]): Promise<void>;
   /** The log's first offset (retention moves it), in the order of the partitions. */

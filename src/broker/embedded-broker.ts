@@ -190,6 +190,10 @@ export class EmbeddedBroker implements Broker {
         this.#checkOpen();
         return names.map((name) => topics.describe(name));
       },
+      listTopics: async () => {
+        this.#checkOpen();
+        return Array.from(topics.all(), ({ name }) => name);
+      },
       deleteTopics: async (names) => {
         this.#checkOpen();
         await topics.delete(names);

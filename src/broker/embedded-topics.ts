@@ -94,7 +94,7 @@ export class TopicRegistry {
 
   describe(name: string): TopicDescription | undefined {
     const topic = this.#topics.get(name);
-    return topic && { name, partitions: topic.partitions, topicId: topic.id };
+    return topic && { name, partitions: topic.partitions, topicId: topic.id, config: topic.config };
   }
 
   /** All or none. Errors: TOPIC_EXISTS, SETTING_INVALID. */

@@ -76,6 +76,15 @@ export class KafkaAdmin implements Admin {
     );
   }
 
+  /** By a metadata request for all topics, which creates none. */
+  async listTopics(): Promise<string[]> {
+    const names = await requested(
+      'topics cannot be listed',
+      this.#call<readonly string[]>((admin, done) => admin.listTopics({ timeout: requestTimeoutMs }, done)),
+    );
+    return [...names];
+  }
+
   async deleteTopics(names: readonly string[]): Promise<void> {
     await Promise.all(names.map((name) => this.#delete(name)));
     await this.#settled(names, (topic) => topic === undefined, 'the topics are still being deleted');
@@ -104,6 +113,7 @@ export class KafkaAdmin implements Admin {
           'a pending transaction hides the committed offsets, or their coordinator does not answer';
         throw new StreamsError('BROKER_UNAVAILABLE', sentence, {
           context: { group: groupId, waitedMs: stableOffsetTimeoutMs },
+          hint: 'if that lasts for minutes: see "What the broker may lose" in docs/spec/guarantees.md',
         });
       }
       await this.#options.clock.sleep(settlePauseMs);
@@ -221,11 +231,18 @@ export class KafkaAdmin implements Admin {
         throw requestError(entry.error, 'offsets cannot be listed', { topic, partition });
       }
       if (typeof entry?.offset !== 'number') throw unknownTopic(topic, partition, undefined);
+      if (entry.offset < 0)
+        throw new StreamsError('BROKER_UNAVAILABLE', 'the leader of a partition does not tell its offsets', {
+          context: { topic, partition, waitedMs: settleTimeoutMs },
+        });
       return entry.offset;
     });
   }
 
-  /** Asked again while a partition has no leader, or one that does not know of it yet. */
+  /**
+   * Asked again while a partition has no leader, or one that does not know of it yet. Where the leader's answer
+   * was lost the library gives a negative offset, and no error with it.
+   */
   async #listOnce(
     asked: readonly (TopicPartition & { readonly offset: unknown })[],
     isolationLevel: number,
@@ -238,7 +255,11 @@ export class KafkaAdmin implements Admin {
           admin.listOffsets(asked, { timeout: requestTimeoutMs, isolationLevel }, done),
         ),
       );
-      const isMoving = listed.some(({ error }) => error !== undefined && movingLeaderCodes.has(error.code));
+      const isMoving = listed.some(({ error, offset }) =>
+        error === undefined || error.code === 0
+          ? typeof offset === 'number' && offset < 0
+          : movingLeaderCodes.has(error.code),
+      );
       if (!isMoving || this.#options.clock.monotonicMs() > deadlineMs) return listed;
       await this.#options.clock.sleep(settlePauseMs);
     }

@@ -148,6 +148,7 @@ export interface NativeAdmin {
     options: { timeout: number },
     done: Done<readonly NativeTopicDescription[]>,
   ): void;
+  listTopics(options: { timeout: number }, done: Done<readonly string[]>): void;
   listOffsets(
     partitions: readonly (NativePartition & { readonly offset: unknown })[],
     options: { timeout: number; isolationLevel: number },

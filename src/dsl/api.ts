@@ -29,16 +29,20 @@ import type {
   KeyValueMapper,
   Named,
   Predicate,
+  Printed,
   ProcessOptions,
+  ProcessValuesOptions,
   Produced,
   Reducer,
   Repartitioned,
   SameTypeOptions,
   StreamJoined,
   TableOptions,
+  TransformValuesOptions,
   TypePredicate,
   ValueJoiner,
   ValueMapper,
+  ValueTransformerSupplier,
 } from './options.ts';
 
 /**
@@ -87,6 +91,10 @@ export interface KStream<K, V> {
     processor: AsyncProcessorSupplier<K, V, R, K2, V2>,
     options: AsyncProcessOptions<K>,
   ): KStream<K2, V2>;
+  /** As `process`, held to the key that it was given: nothing has to be repartitioned. */
+  processValues<V2>(supplier: ProcessorSupplier<K, V, K, V2>, options?: ProcessValuesOptions): KStream<K, V2>;
+  /** Each record as a line, `[label]: key, value`, at the end of a stream: for a look while developing. */
+  print(printed: Printed<K, V>): void;
   /** With a stream: pairs within the window. */
   join<V2, VOut>(
     other: KStream<K, V2>,
@@ -170,8 +178,17 @@ export interface KTable<K, V> {
   filterNot(predicate: Predicate<K, V>, options?: SameTypeOptions<K, V>): KTable<K, V>;
   /** Null: the result has no such row. */
   mapValues<V2>(mapper: ValueMapper<K, V, V2 | null>, options?: TableOptions<K, V2>): KTable<K, V2>;
+  /** As `mapValues`, by an object that may read stores and is shown deletions. Kafka Streams' `transformValues`. */
+  transformValues<V2>(
+    supplier: ValueTransformerSupplier<K, V, V2>,
+    options?: TransformValuesOptions<K, V2>,
+  ): KTable<K, V2>;
   /** The changes as records; a deletion is a null value. */
   toStream(options?: Named): KStream<K, V | null>;
+  /** As `toStream().selectKey(mapper)`. */
+  toStream<K2>(mapper: KeyValueMapper<K, V | null, K2>, options?: Named): KStream<K2, V | null>;
+  /** The store that queries may name: the one that `materialized.name` asked for. */
+  readonly queryableStoreName: string | undefined;
   /** Rows by another key, to be aggregated; each row belongs to one group. */
   groupBy<K2, V2>(
     selector: KeyValueMapper<K, V, KeyValue<K2, V2>>,
@@ -195,6 +212,16 @@ export interface KTable<K, V> {
     joiner: ValueJoiner<K, V | null, V2 | null, VOut | null>,
     options?: TableOptions<K, VOut>,
   ): KTable<K, VOut>;
+}
+
+declare const globalTableTypes: unique symbol;
+
+/** A table that every instance has whole. Streams join it; processors read its store without being connected. */
+export interface GlobalKTable<K, V> {
+  /** What `getStateStore` and queries call it. Its rows are `ValueAndTimestamp<V>`. */
+  readonly queryableStoreName: string;
+  /** Only types: keeps tables of different rows apart. */
+  readonly [globalTableTypes]?: readonly [K, V];
 }
 
 /** A table regrouped by something else than its key: each change takes the old row out and puts the new one in. */

@@ -9,7 +9,7 @@ import type { StoreSpec, TopicRef } from '../graph/node.ts';
 import type { ProcessorSupplier } from '../graph/processor.ts';
 import { Topology } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
-import type { KStream, KTable } from './api.ts';
+import type { GlobalKTable, KStream, KTable } from './api.ts';
 import { StreamFilter } from './operators/stream-filter.ts';
 import { asSerde, invalidTopology, needSerde, type Repartitioned, type SameTypeOptions } from './options.ts';
 import type { TableView } from './table-view.ts';
@@ -34,6 +34,15 @@ export interface TableHandle<K, V> {
   readonly valueSerde: Serde<V> | undefined;
   readonly sources: readonly TopicRef[];
   readonly view: TableView<K, V>;
+  /** The store's name, if the user gave it one. */
+  readonly queryable?: string | undefined;
+}
+
+/** Where a global table is read; every processor may, without being connected. */
+export interface GlobalTableHandle<K, V> {
+  readonly store: string;
+  readonly keySerde: Serde<K>;
+  readonly valueSerde: Serde<V>;
 }
 
 /** Makes the classes behind the interfaces; streams and tables lead to each other, files must not. */
@@ -55,6 +64,7 @@ export class DslGraph {
   readonly #classes: DslClasses;
   readonly #streams = new WeakMap<object, unknown>();
   readonly #tables = new WeakMap<object, unknown>();
+  readonly #globalTables = new WeakMap<object, unknown>();
   #index = 0;
 
   constructor(classes: DslClasses) {
@@ -71,6 +81,21 @@ export class DslGraph {
     const table = this.#classes.table(this, handle);
     this.#tables.set(table, handle);
     return table;
+  }
+
+  globalTable<K, V>(handle: GlobalTableHandle<K, V>): GlobalKTable<K, V> {
+    const table = Object.freeze({ queryableStoreName: handle.store }) as GlobalKTable<K, V>;
+    this.#globalTables.set(table, handle);
+    return table;
+  }
+
+  isGlobalTable(object: object): boolean {
+    return this.#globalTables.has(object);
+  }
+
+  /** As `streamHandle`. */
+  globalTableHandle<K, V>(table: GlobalKTable<K, V>): GlobalTableHandle<K, V> {
+    return this.#own(this.#globalTables.get(table)) as GlobalTableHandle<K, V>;
   }
 
   isTable(object: object): boolean {

@@ -73,5 +73,6 @@ export function joinTables<K, VL, VR, VOut>(
           reader: () => storeReader(store),
           sendOldValues: () => joinSendsOldValues(left.view, right.view, demand),
         };
-  return graph.table({ node: merge, keySerde, valueSerde, sources, view });
+  const queryable = materialized?.name;
+  return graph.table({ node: merge, keySerde, valueSerde, sources, view, queryable });
 }

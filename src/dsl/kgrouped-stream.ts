@@ -87,7 +87,14 @@ export class KGroupedStreamImpl<K, V> implements KGroupedStream<K, V> {
     const valueSerde = asSerde(materialized?.valueSerde) ?? defaultSerde;
     graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
     const view = storedView<K, A>(store, demand);
-    return graph.table({ node, keySerde, valueSerde, sources: from.sources, view });
+    return graph.table({
+      node,
+      keySerde,
+      valueSerde,
+      sources: from.sources,
+      view,
+      queryable: materialized?.name,
+    });
   }
 
   #repartition(store: string): StreamHandle<K, V> {

@@ -84,7 +84,14 @@ export class KGroupedTableImpl<K, V> implements KGroupedTable<K, V> {
     const valueSerde = asSerde(materialized?.valueSerde) ?? defaultSerde;
     graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
     const view = storedView<K, A>(store, demand);
-    return graph.table({ node, keySerde, valueSerde, sources: from.sources, view });
+    return graph.table({
+      node,
+      keySerde,
+      valueSerde,
+      sources: from.sources,
+      view,
+      queryable: materialized?.name,
+    });
   }
 
   #repartition(topic: string, sink: string, source: string): StreamHandle<K, Change<V>> {

@@ -18,6 +18,7 @@ import { BranchedKStreamImpl } from './branched-kstream.ts';
 import { type DslGraph, materializedSerdes, type StreamHandle } from './dsl-graph.ts';
 import { joinStreams, type Preserved } from './join-streams.ts';
 import { KGroupedStreamImpl } from './kgrouped-stream.ts';
+import { fixedKey } from './operators/fixed-key.ts';
 import { PassThrough } from './operators/pass-through.ts';
 import { StreamFilter } from './operators/stream-filter.ts';
 import { StreamFlatMap } from './operators/stream-flat-map.ts';
@@ -36,7 +37,9 @@ import type {
   KeyValueMapper,
   Named,
   Predicate,
+  Printed,
   ProcessOptions,
+  ProcessValuesOptions,
   Produced,
   Repartitioned,
   SameTypeOptions,
@@ -196,7 +199,8 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
       graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
     if (demand.stored) materialize();
     const view = tableSourceView<K, NonNullable<V>>(store, demand, materialize);
-    return graph.table({ node, keySerde, valueSerde, sources: from.sources, view });
+    const queryable = materialized?.name;
+    return graph.table({ node, keySerde, valueSerde, sources: from.sources, view, queryable });
   }
 
   process<K2, V2>(supplier: ProcessorSupplier<K, V, K2, V2>, options: ProcessOptions = {}): KStream<K2, V2> {
@@ -229,6 +233,29 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     options: AsyncProcessOptions<K>,
   ): KStream<K2, V2> {
     return this.#graph.stream(processAsync(this.#graph, this.#handle, work, options));
+  }
+
+  processValues<V2>(
+    supplier: ProcessorSupplier<K, V, K, V2>,
+    options: ProcessValuesOptions = {},
+  ): KStream<K, V2> {
+    const name = this.#graph.nodeName(options.named, 'KSTREAM-PROCESSVALUES-');
+    this.#graph.topology.addProcessor({
+      name,
+      supplier: fixedKey(supplier, name),
+      parents: [this.#handle.node],
+      stores: options.stores ?? [],
+      keepsKey: true,
+      handWritten: true,
+    });
+    const unchanged = this.#handle as unknown as StreamHandle<K, V2>;
+    return this.#graph.stream<K, V2>({ ...unchanged, valueSerde: undefined, node: name });
+  }
+
+  print(printed: Printed<K, V>): void {
+    const { write, label = this.#handle.node, mapper = (key: K, value: V) => `${key}, ${value}` } = printed;
+    const line = (key: K, value: V): void => write(`[${label}]: ${mapper(key, value)}`);
+    this.#below('KSTREAM-PRINTER-', printed, () => new StreamPeek(line), true, {});
   }
 
   join<V2, VOut>(

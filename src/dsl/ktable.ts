@@ -9,6 +9,7 @@ import { TableFilter, tableFilterView } from './operators/table-filter.ts';
 import { TableGroupBy } from './operators/table-group-by.ts';
 import { TableMapValues, tableMapValuesView } from './operators/table-map-values.ts';
 import { TableToStream } from './operators/table-to-stream.ts';
+import { TableTransformValues, tableTransformValuesView } from './operators/table-transform-values.ts';
 import {
   type Grouped,
   type KeyValue,
@@ -18,8 +19,10 @@ import {
   type Predicate,
   type SameTypeOptions,
   type TableOptions,
+  type TransformValuesOptions,
   type ValueJoiner,
   type ValueMapper,
+  type ValueTransformerSupplier,
 } from './options.ts';
 import type { Demand } from './table-view.ts';
 
@@ -53,10 +56,46 @@ export class KTableImpl<K, V> implements KTable<K, V> {
     if (store !== undefined)
       this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized?.logging);
     const view = tableMapValuesView(map, this.#handle.view);
-    return this.#graph.table({ node, keySerde, valueSerde, sources: this.#handle.sources, view });
+    const { sources } = this.#handle;
+    return this.#graph.table({ node, keySerde, valueSerde, sources, view, queryable: store });
   }
 
-  toStream(options: Named = {}): KStream<K, V | null> {
+  transformValues<V2>(
+    supplier: ValueTransformerSupplier<K, V, V2>,
+    options: TransformValuesOptions<K, V2> = {},
+  ): KTable<K, V2> {
+    const names = this.#derived<V2>('KTABLE-TRANSFORMVALUES-', options, undefined);
+    const { node, store, keySerde, valueSerde } = names;
+    const stores = options.stores ?? [];
+    const transform = { supplier, stores, store, demand: { oldValues: false } };
+    this.#graph.addOperator({
+      name: node,
+      parents: [this.#handle.node],
+      supplier: () => new TableTransformValues(transform),
+      stores,
+      keepsKey: true,
+    });
+    if (store !== undefined)
+      this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized?.logging);
+    const view = tableTransformValuesView(transform, this.#handle.view);
+    const { sources } = this.#handle;
+    return this.#graph.table({ node, keySerde, valueSerde, sources, view, queryable: store });
+  }
+
+  get queryableStoreName(): string | undefined {
+    return this.#handle.queryable;
+  }
+
+  toStream(options?: Named): KStream<K, V | null>;
+  toStream<K2>(mapper: KeyValueMapper<K, V | null, K2>, options?: Named): KStream<K2, V | null>;
+  toStream<K2>(
+    first: KeyValueMapper<K, V | null, K2> | Named = {},
+    options: Named = {},
+  ): KStream<K, V | null> | KStream<K2, V | null> {
+    return typeof first === 'function' ? this.#toStream(options).selectKey(first) : this.#toStream(first);
+  }
+
+  #toStream(options: Named): KStream<K, V | null> {
     const node = this.#graph.nodeName(options.named, 'KTABLE-TOSTREAM-');
     const { keySerde, sources } = this.#handle;
     this.#graph.addOperator({
@@ -128,7 +167,8 @@ export class KTableImpl<K, V> implements KTable<K, V> {
     if (store !== undefined)
       this.#graph.addTableStore(store, node, keySerde, valueSerde, options.materialized?.logging);
     const view = tableFilterView(filter, this.#handle.view);
-    return this.#graph.table({ node, keySerde, valueSerde, sources: this.#handle.sources, view });
+    const { sources } = this.#handle;
+    return this.#graph.table({ node, keySerde, valueSerde, sources, view, queryable: store });
   }
 
   /** Names and serdes of a table derived from this one row by row. */

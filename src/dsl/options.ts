@@ -6,7 +6,8 @@
  * joiners get the value or values first and the key last, so that the short form is the common one.
  */
 import { StreamsError } from '../base/errors.ts';
-import type { StreamPartitioner, TimestampExtractor } from '../graph/node.ts';
+import type { OffsetReset, StreamPartitioner, TimestampExtractor } from '../graph/node.ts';
+import type { ProcessorContext } from '../graph/processor.ts';
 import type { Serde } from '../serde/serde.ts';
 
 export type KeyValue<K, V> = readonly [key: K, value: V];
@@ -33,6 +34,16 @@ export interface SerdeFor<V> {
   prepare?(bytes: Buffer): Promise<void> | undefined;
 }
 
+/** A value mapper with a life: it may read the stores that it is given, and is shown deletions as null. */
+export interface ValueTransformerWithKey<K, V, V2> {
+  init?(context: ProcessorContext<never, never>): void;
+  /** Null: the result has no such row. Must be pure but for its stores. */
+  transform(key: K, value: V | null): V2 | null;
+}
+
+/** Called once per task, and once more for each operator that looks into a result without a store. */
+export type ValueTransformerSupplier<K, V, V2> = () => ValueTransformerWithKey<K, V, V2>;
+
 export interface Named {
   /** Names the node; stores and topics are named by `materialized`, `grouped` and `joined`. */
   readonly named?: string;
@@ -43,6 +54,8 @@ export interface Consumed<K, V> extends Named {
   readonly keySerde: Serde<K>;
   readonly valueSerde: Serde<V>;
   readonly timestampExtractor?: TimestampExtractor;
+  /** Where reading begins when the group has committed nothing yet. Default: earliest. */
+  readonly offsetReset?: OffsetReset;
 }
 
 export interface Produced<K, V> extends Named {
@@ -102,6 +115,25 @@ export interface SameTypeOptions<K, V> extends Named {
 /** An aggregate's type is new, so its serde cannot be inherited. */
 export interface AggregateOptions<K, A> extends Named {
   readonly materialized: Materialized<K, A> & { readonly valueSerde: Serde<A> };
+}
+
+export interface TransformValuesOptions<K, V> extends TableOptions<K, V> {
+  /** Stores to connect; define them with `StreamsBuilder.addStateStore` first. */
+  readonly stores?: readonly string[];
+}
+
+export interface ProcessValuesOptions extends Named {
+  /** Stores to connect; define them with `StreamsBuilder.addStateStore` first. */
+  readonly stores?: readonly string[];
+}
+
+export interface Printed<K, V> extends Named {
+  /** Takes each line; it may be called more than once for a record. */
+  readonly write: (line: string) => void;
+  /** Default: the name of the node above. */
+  readonly label?: string;
+  /** Default: `key, value`. */
+  readonly mapper?: KeyValueMapper<K, V, string>;
 }
 
 /** `name`: of the stream in the result of `split`, and the end of its node's name. */

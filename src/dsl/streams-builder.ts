@@ -5,14 +5,15 @@
  * Errors: every misuse is TOPOLOGY_INVALID at the call that makes it.
  */
 import type { StoreSpec } from '../graph/node.ts';
-import type { Topology } from '../graph/topology.ts';
+import { type AddGlobalStore, patternTopic, type Topology, wholeName } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
-import type { KStream, KTable } from './api.ts';
+import type { GlobalKTable, KStream, KTable } from './api.ts';
 import { DslGraph, materializedSerdes } from './dsl-graph.ts';
 import { KStreamImpl } from './kstream.ts';
 import { KTableImpl } from './ktable.ts';
 import { TableSource, type TableSourceDemand, tableSourceView } from './operators/table-source.ts';
 import { type Consumed, invalidTopology, type Materialized } from './options.ts';
+import { timestampedSerde } from './timestamped.ts';
 
 export interface ConsumedTable<K, V> extends Consumed<K, V> {
   readonly materialized?: Materialized<K, V>;
@@ -25,17 +26,21 @@ export class StreamsBuilder {
   });
 
   /**
-   * The records of one or more topics. A value of null (a tombstone) arrives as null whatever `V` says: the
+   * The records of one or more topics, or of those whose whole name a pattern matches when the application starts
+   * (a topic made later is read after the next start). A value of null (a tombstone) arrives as null whatever `V` says: the
    * types state what the topic promises.
    */
-  stream<K, V>(topics: string | readonly string[], consumed: Consumed<K, V>): KStream<K, V> {
+  stream<K, V>(topics: string | readonly string[] | RegExp, consumed: Consumed<K, V>): KStream<K, V> {
     const names = typeof topics === 'string' ? [topics] : topics;
     const node = this.#source(names, consumed, this.#graph.nodeName(consumed.named, 'KSTREAM-SOURCE-'));
     return this.#graph.stream<K, V>({
       node,
       keySerde: consumed.keySerde,
       valueSerde: consumed.valueSerde as Serde<NonNullable<V>>,
-      sources: names.map((name) => ({ name, internal: false })),
+      sources:
+        names instanceof RegExp
+          ? [patternTopic(wholeName(names))]
+          : names.map((name) => ({ name, internal: false })),
       keyChanged: false,
     });
   }
@@ -64,7 +69,46 @@ export class StreamsBuilder {
     if (demand.stored) materialize();
     const sources = [{ name: topic, internal: false }];
     const view = tableSourceView<K, V>(store, demand, materialize);
-    return graph.table<K, V>({ node, keySerde, valueSerde, sources, view });
+    const queryable = materialized?.name;
+    return graph.table<K, V>({ node, keySerde, valueSerde, sources, view, queryable });
+  }
+
+  /**
+   * A topic as a table that every instance has whole: all partitions, read before its tasks run and followed from
+   * then on. Streams join it by any key of theirs. Records of the two are not brought into an order of time.
+   */
+  globalTable<K, V>(topic: string, consumed: ConsumedTable<K, V>): GlobalKTable<K, V> {
+    const graph = this.#graph;
+    const { materialized, timestampExtractor } = consumed;
+    this.#checkSerdes(topic, consumed);
+    const store = graph.storeName(materialized?.name, `${topic}-`);
+    const source = graph.suffixedName(consumed.named, '-source', 'KSTREAM-SOURCE-');
+    const processor = graph.nodeName(consumed.named, 'KTABLE-SOURCE-');
+    const keySerde = materialized?.keySerde ?? consumed.keySerde;
+    const valueSerde = materialized?.valueSerde ?? consumed.valueSerde;
+    graph.topology.addGlobalStore<K, V>({
+      store: {
+        name: store,
+        kind: 'key-value',
+        keySerde: keySerde as Serde<unknown>,
+        valueSerde: timestampedSerde(valueSerde) as Serde<unknown>,
+        changelog: false,
+      },
+      topic,
+      source,
+      processor,
+      keySerde: consumed.keySerde,
+      valueSerde: consumed.valueSerde,
+      ...(timestampExtractor === undefined ? {} : { timestampExtractor }),
+      rows: ({ key, value, timestamp }) => [[key, value === null ? null : { value, timestamp }]],
+    });
+    return graph.globalTable<K, V>({ store, keySerde, valueSerde });
+  }
+
+  /** A global store with rows of your own making; every processor may read it without being connected. */
+  addGlobalStore<K, V>(options: AddGlobalStore<K, V>): this {
+    this.#graph.topology.addGlobalStore(options);
+    return this;
   }
 
   /** A store for hand-written processors; they are connected by `KStream.process(…, { stores })`. */
@@ -78,17 +122,20 @@ export class StreamsBuilder {
     return this.#graph.topology;
   }
 
-  /** The source of exactly these topics, which may be there already; returns its name. */
-  #source<K, V>(topics: readonly string[], consumed: Consumed<K, V>, name: string): string {
-    const { topology } = this.#graph;
-    const { keySerde, valueSerde, timestampExtractor } = consumed;
+  #checkSerdes<K, V>(topics: string, { keySerde, valueSerde }: Consumed<K, V>): void {
     // Callers without types come here too.
     if ((keySerde as unknown) === undefined || (valueSerde as unknown) === undefined)
-      throw invalidTopology(
-        `source ${name} of ${topics.join(', ')} lacks a serde`,
-        'give it keySerde and valueSerde',
-      );
-    const existing = topics.map((topic) => topology.sourceOf(topic)).find((found) => found !== undefined);
+      throw invalidTopology(`the source of ${topics} lacks a serde`, 'give it keySerde and valueSerde');
+  }
+
+  /** The source of exactly these topics, which may be there already; returns its name. */
+  #source<K, V>(topics: readonly string[] | RegExp, consumed: Consumed<K, V>, name: string): string {
+    const { topology } = this.#graph;
+    const { keySerde, valueSerde, timestampExtractor, offsetReset } = consumed;
+    const claimed = topics instanceof RegExp ? [patternTopic(wholeName(topics)).name] : topics;
+    const names = claimed.join(', ');
+    this.#checkSerdes(names, consumed);
+    const existing = claimed.map((topic) => topology.sourceOf(topic)).find((found) => found !== undefined);
     const node = existing === undefined ? undefined : topology.node(existing);
     if (node?.kind !== 'source') {
       topology.addSource({
@@ -97,23 +144,26 @@ export class StreamsBuilder {
         keySerde,
         valueSerde,
         ...(timestampExtractor === undefined ? {} : { timestampExtractor }),
+        ...(offsetReset === undefined ? {} : { offsetReset }),
       });
       return name;
     }
     const sameTopics =
-      node.topics.length === topics.length && node.topics.every((topic) => topics.includes(topic.name));
+      node.pattern !== undefined ||
+      (node.topics.length === claimed.length && node.topics.every((topic) => claimed.includes(topic.name)));
     if (!sameTopics)
       throw invalidTopology(
-        `${topics.join(', ')} overlaps with the topics of source ${node.name}`,
+        `${names} overlaps with the topics of source ${node.name}`,
         'read either the same topics or wholly different ones',
       );
     if (
       node.keySerde !== keySerde ||
       node.valueSerde !== valueSerde ||
-      node.timestampExtractor !== timestampExtractor
+      node.timestampExtractor !== timestampExtractor ||
+      node.offsetReset !== (offsetReset ?? 'earliest')
     )
       throw invalidTopology(
-        `${topics.join(', ')} is read twice, with different serdes or timestamp extractors`,
+        `${names} is read twice, with different serdes, timestamp extractors or offset resets`,
         'read it once and use the stream twice, or give the very same serde objects',
       );
     return node.name;

@@ -2,8 +2,8 @@
  * A topology in three forms. The text is Kafka Streams' own, so that existing viewers parse it
  * (source: org.apache.kafka.streams.processor.internals.InternalTopologyBuilder.TopologyDescription).
  */
-import type { GraphNode, SinkNode } from './node.ts';
-import type { Subtopology } from './subtopology.ts';
+import type { GlobalStoreSpec, GraphNode, SinkNode, SourceNode } from './node.ts';
+import type { TopologyParts } from './subtopology.ts';
 
 function list(names: readonly string[]): string {
   return names.length === 0 ? 'none' : names.join(', ');
@@ -13,9 +13,18 @@ function sinkTopic(node: SinkNode): string {
   return typeof node.topic === 'function' ? 'chosen per record' : node.topic.name;
 }
 
+function sourceTopics({ pattern, topics }: SourceNode): string {
+  // The pattern as it was written: the anchors are ours.
+  if (pattern !== undefined) return pattern.source.slice(4, -2);
+  return `[${topics
+    .map(({ name }) => name)
+    .sort()
+    .join(', ')}]`;
+}
+
 function describeNode(node: GraphNode): string {
   if (node.kind === 'source') {
-    return `    Source: ${node.name} (topics: [${node.topics.map((topic) => topic.name).join(', ')}])\n      --> ${list(node.children)}\n`;
+    return `    Source: ${node.name} (topics: ${sourceTopics(node)})\n      --> ${list(node.children)}\n`;
   }
   if (node.kind === 'processor') {
     return `    Processor: ${node.name} (stores: [${node.stores.join(', ')}])\n      --> ${list(node.children)}\n      <-- ${list(node.parents)}\n`;
@@ -25,12 +34,21 @@ function describeNode(node: GraphNode): string {
   return `    Sink: ${node.name} (${topic})\n      <-- ${list(node.parents)}\n`;
 }
 
-export function describeText(subtopologies: readonly Subtopology[]): string {
-  const parts = subtopologies.map(
-    (part) => `  Sub-topology: ${part.id}\n${part.nodes.map(describeNode).join('')}\n`,
+function describeGlobal({ source, processor, topic, store }: GlobalStoreSpec): string {
+  return (
+    `    Source: ${source} (topics: [${topic}])\n      --> ${processor}\n` +
+    `    Processor: ${processor} (stores: [${store.name}])\n      --> none\n      <-- ${source}\n`
   );
+}
+
+export function describeText({ subtopologies, globals }: TopologyParts): string {
+  const texts: string[] = [];
+  for (const { id, nodes } of subtopologies)
+    texts[id] = `  Sub-topology: ${id}\n${nodes.map(describeNode).join('')}\n`;
+  for (const { id, spec } of globals)
+    texts[id] = `  Sub-topology: ${id} for global store (will not generate tasks)\n${describeGlobal(spec)}`;
   // The stray blank stands before the first one only, as in Kafka Streams: viewers compare the text.
-  return `Topologies:\n ${parts.join('')}`;
+  return `Topologies:\n ${texts.join('')}`;
 }
 
 export interface TopologyJson {
@@ -46,9 +64,17 @@ export interface TopologyJson {
       readonly children: readonly string[];
     }[];
   }[];
+  /** Read whole by every instance; numbered among the sub-topologies, without tasks. */
+  readonly globalStores: readonly {
+    readonly id: number;
+    readonly store: string;
+    readonly topic: string;
+    readonly source: string;
+    readonly processor: string;
+  }[];
 }
 
-export function describeJson(subtopologies: readonly Subtopology[]): TopologyJson {
+export function describeJson({ subtopologies, globals }: TopologyParts): TopologyJson {
   return {
     subtopologies: subtopologies.map((part) => ({
       id: part.id,
@@ -62,10 +88,17 @@ export function describeJson(subtopologies: readonly Subtopology[]): TopologyJso
         return { ...base, stores: node.stores };
       }),
     })),
+    globalStores: globals.map(({ id, spec: { store, topic, source, processor } }) => ({
+      id,
+      store: store.name,
+      topic,
+      source,
+      processor,
+    })),
   };
 }
 
-export function describeDot(subtopologies: readonly Subtopology[]): string {
+export function describeDot({ subtopologies, globals }: TopologyParts): string {
   const id = (name: string): string => JSON.stringify(name);
   const lines = ['digraph topology {', '  rankdir=LR;', '  node [shape=box, style=rounded];'];
   const topics = new Set<string>();
@@ -92,6 +125,12 @@ export function describeDot(subtopologies: readonly Subtopology[]): string {
         for (const start of from) lines.push(`  ${id(start)} -> ${id(to)};`);
       }
     }
+  }
+  for (const { spec } of globals) {
+    const store = `store ${spec.store.name}`;
+    lines.push(`  ${id(store)} [label=${id(spec.store.name)}, shape=cylinder, peripheries=2];`);
+    lines.push(`  ${id(`topic ${spec.topic}`)} -> ${id(store)};`);
+    topics.add(spec.topic);
   }
   for (const topic of topics)
     lines.push(

@@ -6,13 +6,16 @@ import type { ProcessorSupplier, Record } from './processor.ts';
 /** Milliseconds since the epoch; negative drops the record. `partitionTimeMs`: the largest so far, or -1. */
 export type TimestampExtractor = (record: Record<unknown, unknown>, partitionTimeMs: number) => number;
 
-/** The partition, of `partitions`; undefined = by the key's murmur2 hash, as Kafka. */
+/**
+ * The partition, of `partitions`; undefined = by the key's murmur2 hash, as Kafka. A list: one copy for each of
+ * its partitions; an empty one drops the record.
+ */
 export type StreamPartitioner = (
   topic: string,
   key: unknown,
   value: unknown,
   partitions: number,
-) => number | undefined;
+) => number | readonly number[] | undefined;
 
 /** A topic by its name, or one of the application's own, whose name gets the prefix `<application.id>-`. */
 export interface TopicRef {
@@ -20,10 +23,16 @@ export interface TopicRef {
   readonly internal: boolean;
 }
 
+/** Where a source begins that has no committed offset. */
+export type OffsetReset = 'earliest' | 'latest';
+
 export interface SourceNode {
   readonly kind: 'source';
   readonly name: string;
+  /** Of a pattern: those that it matched when the topology was bound (`Topology.withTopics`). */
   readonly topics: readonly TopicRef[];
+  readonly pattern: RegExp | undefined;
+  readonly offsetReset: OffsetReset;
   readonly keySerde: Serde<unknown>;
   readonly valueSerde: Serde<unknown>;
   readonly timestampExtractor: TimestampExtractor | undefined;
@@ -73,6 +82,28 @@ export interface StoreSpec {
   readonly retainDuplicates?: boolean;
   /** More settings of the changelog topic, in Kafka's names. */
   readonly topicConfig?: Readonly<globalThis.Record<string, string>>;
+}
+
+/**
+ * A store that every instance fills with all partitions of a topic before its tasks run, and goes on following.
+ * Any processor reads it, without being connected; none may write it. The topic is its changelog.
+ */
+export interface GlobalStoreSpec {
+  /** Of kind `key-value`, without a changelog of its own. */
+  readonly store: StoreSpec;
+  readonly topic: string;
+  /** Node names, for descriptions. */
+  readonly source: string;
+  readonly processor: string;
+  /** Of the topic's records. */
+  readonly keySerde: Serde<unknown>;
+  readonly valueSerde: Serde<unknown>;
+  readonly timestampExtractor: TimestampExtractor | undefined;
+  /**
+   * What a record changes; a row of null deletes. Pure: it is called again after a restart, and on every
+   * instance. A record with a null key never comes here.
+   */
+  readonly rows: (record: Record<unknown, unknown>) => Iterable<readonly [key: unknown, row: unknown]>;
 }
 
 /** An internal topic through which records get a new key. `partitions` undefined = as its co-partitioned ones. */

@@ -3,7 +3,15 @@
  * partition of its sources; records go from one to another through topics only.
  */
 import { must } from '../base/assert.ts';
-import type { GraphNode, ProcessorNode, SinkNode, SourceNode, StoreSpec, TopicRef } from './node.ts';
+import type {
+  GlobalStoreSpec,
+  GraphNode,
+  ProcessorNode,
+  SinkNode,
+  SourceNode,
+  StoreSpec,
+  TopicRef,
+} from './node.ts';
 
 export interface Subtopology {
   readonly id: number;
@@ -13,6 +21,17 @@ export interface Subtopology {
   readonly stores: readonly StoreSpec[];
   /** All nodes, parents before children. */
   readonly nodes: readonly GraphNode[];
+}
+
+/** A global store with its number among the sub-topologies; it makes no tasks. */
+export interface GlobalPart {
+  readonly id: number;
+  readonly spec: GlobalStoreSpec;
+}
+
+export interface TopologyParts {
+  readonly subtopologies: readonly Subtopology[];
+  readonly globals: readonly GlobalPart[];
 }
 
 /** The name of a topic as the broker knows it. */
@@ -25,10 +44,13 @@ export function changelogTopic(applicationId: string, store: string): string {
   return `${applicationId}-${store}-changelog`;
 }
 
+/** `globals` in the order in which they were added; `sourceOrder`: the names of all sources, theirs too. */
 export function splitIntoSubtopologies(
   nodes: readonly GraphNode[],
   stores: ReadonlyMap<string, StoreSpec>,
-): Subtopology[] {
+  globals: readonly GlobalStoreSpec[],
+  sourceOrder: readonly string[],
+): TopologyParts {
   const parent = new Map<string, string>();
   const find = (name: string): string => {
     let root = name;
@@ -47,11 +69,22 @@ export function splitIntoSubtopologies(
   }
   const groups = new Map<string, GraphNode[]>();
   // By the order of their sources, so that adding an operator at the end renumbers nothing before it.
-  for (const node of nodes)
-    if (node.kind === 'source') if (!groups.has(find(node.name))) groups.set(find(node.name), []);
+  const globalOf = new Map(globals.map((spec) => [spec.source, spec]));
+  const globalParts: GlobalPart[] = [];
+  const idOf = new Map<string, number>();
+  for (const source of sourceOrder) {
+    const id = globalParts.length + groups.size;
+    const spec = globalOf.get(source);
+    if (spec !== undefined) globalParts.push({ id, spec });
+    else if (!groups.has(find(source))) {
+      groups.set(find(source), []);
+      idOf.set(find(source), id);
+    }
+  }
   for (const node of nodes)
     must(groups.get(find(node.name)), `node ${node.name} has no source above it`).push(node);
-  return [...groups.values()].map((members, id) => {
+  const subtopologies = [...groups].map(([root, members]) => {
+    const id = must(idOf.get(root), `the part of ${root} has no number`);
     const processors = members.filter((node): node is ProcessorNode => node.kind === 'processor');
     const names = new Set(processors.flatMap((node) => node.stores));
     return {
@@ -63,6 +96,7 @@ export function splitIntoSubtopologies(
       stores: [...names].sort().map((name) => must(stores.get(name), `store ${name} is not defined`)),
     };
   });
+  return { subtopologies, globals: globalParts };
 }
 
 /** Shape: `<sub-topology>_<partition>`. */

@@ -9,7 +9,9 @@ import type { Serde } from '../serde/serde.ts';
 import { type AsyncStep, obstacleToCalls } from './async-step.ts';
 import { describeDot, describeJson, describeText, type TopologyJson } from './describe.ts';
 import type {
+  GlobalStoreSpec,
   GraphNode,
+  OffsetReset,
   ProcessorNode,
   RepartitionSpec,
   SinkNode,
@@ -20,18 +22,31 @@ import type {
   TopicRef,
 } from './node.ts';
 import type { ProcessorSupplier, Record } from './processor.ts';
-import { type Subtopology, splitIntoSubtopologies } from './subtopology.ts';
+import { type Subtopology, splitIntoSubtopologies, type TopologyParts } from './subtopology.ts';
 
 function invalid(sentence: string, hint?: string): StreamsError {
   return new StreamsError('TOPOLOGY_INVALID', sentence, hint === undefined ? {} : { hint });
 }
 
+/** Kafka Streams matches whole names. */
+export function wholeName(pattern: RegExp): RegExp {
+  return new RegExp(`^(?:${pattern.source})$`, pattern.flags.replace(/[gy]/g, ''));
+}
+
+/** Stands for a pattern's topics until they are known; no topic can be named so. */
+export function patternTopic(pattern: RegExp): TopicRef {
+  return { name: String(pattern), internal: false };
+}
+
 export interface AddSource<K, V> {
   readonly name: string;
-  readonly topics: readonly string[];
+  /** A pattern has to match the whole name; it is matched when the application starts. */
+  readonly topics: readonly string[] | RegExp;
   readonly keySerde: Serde<K>;
   readonly valueSerde: Serde<V>;
   readonly timestampExtractor?: TimestampExtractor;
+  /** Default: earliest. */
+  readonly offsetReset?: OffsetReset;
   /** The topics are this application's own (repartition topics). */
   readonly internal?: boolean;
 }
@@ -57,8 +72,23 @@ export interface AddSink<K, V> {
   readonly internal?: boolean;
 }
 
+export interface AddGlobalStore<K, V> {
+  /** Its serdes are those of the rows; `changelog` has to be false. */
+  readonly store: StoreSpec;
+  readonly topic: string;
+  /** Node names, for descriptions. */
+  readonly source: string;
+  readonly processor: string;
+  readonly keySerde: Serde<K>;
+  readonly valueSerde: Serde<V>;
+  readonly timestampExtractor?: TimestampExtractor;
+  /** By default the value under the key. See `GlobalStoreSpec.rows`. */
+  readonly rows?: (record: Record<K, V | null>) => Iterable<readonly [key: unknown, row: unknown]>;
+}
+
 export class Topology {
   readonly #nodes = new Map<string, GraphNode>();
+  readonly #globals = new Map<string, GlobalStoreSpec>();
   readonly #stores = new Map<string, StoreSpec>();
   readonly #repartitions = new Map<string, RepartitionSpec>();
   readonly #sourceOfTopic = new Map<string, string>();
@@ -67,19 +97,18 @@ export class Topology {
   /** Reads topics. A topic has one source; add children to it instead of a second source. */
   addSource<K, V>(options: AddSource<K, V>): this {
     this.#checkName(options.name);
-    if (options.topics.length === 0) throw invalid(`source ${options.name} names no topic`);
+    const pattern = options.topics instanceof RegExp ? wholeName(options.topics) : undefined;
+    const topics = options.topics instanceof RegExp ? [] : options.topics;
+    if (pattern === undefined && topics.length === 0) throw invalid(`source ${options.name} names no topic`);
     const internal = options.internal ?? false;
-    for (const topic of options.topics) {
-      const other = this.#sourceOfTopic.get(topic);
-      if (other !== undefined) {
-        throw invalid(`topic ${topic} already has the source ${other}`, `give ${other} another child`);
-      }
-      this.#sourceOfTopic.set(topic, options.name);
-    }
+    for (const topic of topics) this.#claimTopic(topic, options.name);
+    if (pattern !== undefined) this.#claimPattern(pattern, options.name);
     const node: SourceNode = {
       kind: 'source',
       name: options.name,
-      topics: options.topics.map((name) => ({ name, internal })),
+      topics: topics.map((name) => ({ name, internal })),
+      pattern,
+      offsetReset: options.offsetReset ?? 'earliest',
       keySerde: options.keySerde as Serde<unknown>,
       valueSerde: options.valueSerde as Serde<unknown>,
       timestampExtractor: options.timestampExtractor,
@@ -133,15 +162,34 @@ export class Topology {
 
   /** Defines a store and connects it to the named processors. */
   addStateStore(spec: StoreSpec, processors: readonly string[] = []): this {
-    if (this.#stores.has(spec.name)) throw invalid(`there are two stores named ${spec.name}`);
-    if (!/^[A-Za-z0-9._-]+$/.test(spec.name)) {
-      throw invalid(
-        `${spec.name} cannot name a store`,
-        'its changelog topic allows letters, digits, dot, dash and underscore',
-      );
-    }
+    this.#checkStoreName(spec.name);
     this.#stores.set(spec.name, spec);
     for (const name of processors) this.connectProcessorAndStateStores(name, [spec.name]);
+    return this;
+  }
+
+  /** A store that every instance fills with a whole topic; any processor may read it and none may write it. */
+  addGlobalStore<K, V>(options: AddGlobalStore<K, V>): this {
+    const { store, topic, source, processor } = options;
+    this.#checkStoreName(store.name);
+    for (const name of [source, processor]) this.#checkName(name);
+    if (source === processor) throw invalid(`there are two nodes named ${source}`, 'give each its own name');
+    if (store.kind !== 'key-value' || store.changelog)
+      throw invalid(
+        `global store ${store.name} has to be of kind key-value and without a changelog`,
+        'its topic is its changelog',
+      );
+    this.#claimTopic(topic, source);
+    this.#globals.set(store.name, {
+      store,
+      topic,
+      source,
+      processor,
+      keySerde: options.keySerde as Serde<unknown>,
+      valueSerde: options.valueSerde as Serde<unknown>,
+      timestampExtractor: options.timestampExtractor,
+      rows: (options.rows as GlobalStoreSpec['rows'] | undefined) ?? (({ key, value }) => [[key, value]]),
+    });
     return this;
   }
 
@@ -150,6 +198,11 @@ export class Topology {
     if (node?.kind !== 'processor')
       throw invalid(`${processor} is not a processor, so no store can be connected to it`);
     for (const store of stores) {
+      if (this.#globals.has(store))
+        throw invalid(
+          `processor ${processor} names the global store ${store}, which needs no connection`,
+          'leave it out: every processor may read it',
+        );
       if (!this.#stores.has(store))
         throw invalid(
           `processor ${processor} names the store ${store}, which is not defined`,
@@ -196,6 +249,14 @@ export class Topology {
     return [...this.#stores.values()];
   }
 
+  globalStore(name: string): GlobalStoreSpec | undefined {
+    return this.#globals.get(name);
+  }
+
+  globalStores(): readonly GlobalStoreSpec[] {
+    return [...this.#globals.values()];
+  }
+
   repartitions(): readonly RepartitionSpec[] {
     return [...this.#repartitions.values()];
   }
@@ -209,27 +270,106 @@ export class Topology {
     return this.#sourceOfTopic.get(topic);
   }
 
+  /** A source reads the topics of a pattern, which are known when the application starts. */
+  get hasPatterns(): boolean {
+    return this.nodes().some((node) => node.kind === 'source' && node.pattern !== undefined);
+  }
+
+  /** A sink chooses the topic of each record, so that any topic may be written. */
+  get choosesTopics(): boolean {
+    return this.nodes().some((node) => node.kind === 'sink' && typeof node.topic === 'function');
+  }
+
+  /**
+   * The same topology with its patterns bound to the topics that are there.
+   * Errors: TOPOLOGY_INVALID when a topic is matched twice.
+   */
+  withTopics(existing: readonly string[]): Topology {
+    const bound = new Topology();
+    for (const [name, store] of this.#stores) bound.#stores.set(name, store);
+    for (const [name, spec] of this.#globals) bound.#globals.set(name, spec);
+    for (const [name, spec] of this.#repartitions) bound.#repartitions.set(name, spec);
+    for (const [topic, source] of this.#sourceOfTopic) bound.#sourceOfTopic.set(topic, source);
+    const topicsOf = new Map<string, readonly TopicRef[]>();
+    for (const [name, node] of this.#nodes) {
+      if (node.kind !== 'source' || node.pattern === undefined) {
+        bound.#nodes.set(name, node);
+        continue;
+      }
+      const { pattern } = node;
+      const topics = existing.filter((topic) => pattern.test(topic)).sort();
+      for (const topic of topics) {
+        const other = bound.#sourceOfTopic.get(topic);
+        if (other !== undefined)
+          throw invalid(`topic ${topic} is matched by the sources ${other} and ${name}`);
+        bound.#sourceOfTopic.set(topic, name);
+      }
+      const refs = topics.map((topic) => ({ name: topic, internal: false }));
+      topicsOf.set(patternTopic(pattern).name, refs);
+      bound.#nodes.set(name, { ...node, topics: refs });
+    }
+    for (const group of this.#copartitioned)
+      bound.#copartitioned.push(group.flatMap((topic) => topicsOf.get(topic.name) ?? [topic]));
+    return bound;
+  }
+
   /** The parts that are not connected by an edge or a store, numbered in the order of their first source. */
   subtopologies(): readonly Subtopology[] {
-    return splitIntoSubtopologies(this.nodes(), this.#stores);
+    return this.#parts().subtopologies;
   }
 
   /** Kafka Streams' text form, which topology viewers parse. */
   describe(): string {
-    return describeText(this.subtopologies());
+    return describeText(this.#parts());
   }
 
   describeJson(): TopologyJson {
-    return describeJson(this.subtopologies());
+    return describeJson(this.#parts());
   }
 
   /** Graphviz. */
   describeDot(): string {
-    return describeDot(this.subtopologies());
+    return describeDot(this.#parts());
+  }
+
+  #parts(): TopologyParts {
+    const sources = new Set(this.#sourceOfTopic.values());
+    return splitIntoSubtopologies(this.nodes(), this.#stores, this.globalStores(), [...sources]);
+  }
+
+  #claimPattern(pattern: RegExp, source: string): void {
+    for (const [topic, other] of this.#sourceOfTopic)
+      if (pattern.test(topic))
+        throw invalid(`topic ${topic} of source ${other} is matched by the pattern of ${source}`);
+    this.#sourceOfTopic.set(patternTopic(pattern).name, source);
+  }
+
+  #claimTopic(topic: string, source: string): void {
+    const matching = this.nodes().find((node) => node.kind === 'source' && node.pattern?.test(topic));
+    if (matching !== undefined)
+      throw invalid(`topic ${topic} of source ${source} is matched by the pattern of ${matching.name}`);
+    const other = this.#sourceOfTopic.get(topic);
+    if (other !== undefined)
+      throw invalid(`topic ${topic} already has the source ${other}`, `give ${other} another child`);
+    this.#sourceOfTopic.set(topic, source);
+  }
+
+  #checkStoreName(name: string): void {
+    if (this.#stores.has(name) || this.#globals.has(name))
+      throw invalid(`there are two stores named ${name}`);
+    if (/^[A-Za-z0-9._-]+$/.test(name)) return;
+    throw invalid(
+      `${name} cannot name a store`,
+      'its changelog topic allows letters, digits, dot, dash and underscore',
+    );
   }
 
   #checkName(name: string): void {
-    if (this.#nodes.has(name)) throw invalid(`there are two nodes named ${name}`, 'give each its own name');
+    const taken = [...this.#globals.values()].some(
+      ({ source, processor }) => source === name || processor === name,
+    );
+    if (taken || this.#nodes.has(name))
+      throw invalid(`there are two nodes named ${name}`, 'give each its own name');
   }
 
   #checkParents(name: string, parents: readonly string[]): void {

@@ -53,8 +53,15 @@ export interface RestoreOptions {
   readonly nowMs: number;
 }
 
+/** Where an input begins. `chosen`: nothing was committed, so the choice has to be, before it can come out otherwise. */
+export interface StartOffset {
+  readonly topic: string;
+  readonly offset: number;
+  readonly chosen?: true;
+}
+
 export type RestoreResult =
-  | { readonly outcome: 'restored'; readonly committed: readonly { topic: string; offset: number }[] }
+  | { readonly outcome: 'restored'; readonly committed: readonly StartOffset[] }
   | { readonly outcome: 'abandoned' }
   | Rebuild;
 
@@ -97,7 +104,7 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
   const known = await Promise.all(
     plan.inputs.map(({ topic }) => state.getCommitted(plan.taskStore, clockKey(inputClock(topic)))),
   );
-  const committed = plan.inputs.map(({ topic, partition }, index) => {
+  const committed = plan.inputs.map(({ topic, partition, offsetReset }, index): StartOffset => {
     const bytes = known[index];
     const applied = bytes === undefined ? undefined : readSortableInteger(bytes);
     const offset = offsets[index];
@@ -109,6 +116,8 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
         offset: applied,
       });
     }
+    if (offset === undefined && applied === undefined && offsetReset === 'latest')
+      return { topic, offset: ends[index] as number, chosen: true };
     const next = offset ?? applied ?? 0;
     const start = starts[index] ?? 0;
     if (next > (ends[index] as number)) {

@@ -94,7 +94,7 @@ export async function planReplays(options: {
 }
 
 /** R5: why the local state cannot be this changelog's; undefined when it can. */
-function rebuildReason(
+export function rebuildReason(
   kept: {
     readonly position: number | undefined;
     readonly atMs: number;

@@ -1,6 +1,7 @@
 /**
  * How fast a restore goes and when it will have ended: looked at by the loop between its turns, logged every
- * ten seconds, shown in metrics and in the status. It never touches the restore itself.
+ * ten seconds, shown in metrics and in the status. One that stands still is a warning. It never touches the
+ * restore itself.
  */
 import type { Clock } from '../base/clock-port.ts';
 import type { Logger } from '../base/telemetry-port.ts';
@@ -23,6 +24,11 @@ const windowMs = 10_000;
 const logEveryMs = 10_000;
 /** Fine enough for a rate over ten seconds. */
 const sampleEveryMs = 500;
+/**
+ * Well above what a dead member's transaction may last: its time-out (ten seconds unless set otherwise) and the ten
+ * seconds in which the broker looks for such.
+ */
+const stillMs = 60_000;
 
 interface Sample {
   readonly atMs: number;
@@ -37,6 +43,8 @@ export class RestoreWatch {
   readonly #beganMs: number;
   #samples: Sample[] = [];
   #loggedMs: number;
+  /** When it last got on, or was last said to stand still. */
+  #movedMs: number;
 
   constructor(progress: RestoreProgress, clock: Clock, log: Logger) {
     this.#progress = progress;
@@ -44,6 +52,7 @@ export class RestoreWatch {
     this.#log = log;
     this.#beganMs = clock.monotonicMs();
     this.#loggedMs = this.#beganMs;
+    this.#movedMs = this.#beganMs;
     this.#sample(this.#beganMs);
   }
 
@@ -51,6 +60,14 @@ export class RestoreWatch {
   look(): void {
     const nowMs = this.#clock.monotonicMs();
     if (nowMs - (this.#samples.at(-1)?.atMs ?? 0) >= sampleEveryMs) this.#sample(nowMs);
+    if (nowMs - this.#movedMs >= stillMs) {
+      this.#movedMs = nowMs;
+      this.#log.warn('a restore stands still', {
+        taskId: this.#progress.taskId,
+        remaining: this.#progress.remaining,
+        hint: 'a transaction in a changelog is not ended: see "What the broker may lose" in docs/spec/guarantees.md',
+      });
+    }
     if (nowMs - this.#loggedMs < logEveryMs) return;
     this.#loggedMs = nowMs;
     const { taskId, restored, remaining, recordsPerSecond, etaMs } = this.status();
@@ -90,6 +107,8 @@ export class RestoreWatch {
 
   #sample(atMs: number): void {
     const { restored, remaining } = this.#progress;
+    const last = this.#samples.at(-1);
+    if (last?.restored !== restored || last.remaining !== remaining) this.#movedMs = atMs;
     this.#samples.push({ atMs, restored, remaining });
     this.#samples = this.#samples.filter((sample) => sample.atMs >= atMs - windowMs);
   }

@@ -224,7 +224,8 @@ export class AsyncSteps<D extends Decoded> {
         calls[ordinal] = call;
         return call.outcome;
       });
-    } catch {
+    } catch (error) {
+      if (error instanceof StreamsError && error.kind === 'user') throw error;
       // The record will throw the same when its turn comes, and be dealt with then.
     }
   }

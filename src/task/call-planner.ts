@@ -91,7 +91,10 @@ export class CallPlanner {
     options: { readonly plan: TaskPlan; readonly applicationId: string; readonly clock: Clock },
   ): ProcessorContext<unknown, unknown> {
     const refuse = (): never => {
-      throw new StreamsError('INVARIANT_BROKEN', `${node.name} stands above an async step and uses state`);
+      throw new StreamsError('TOPOLOGY_INVALID', `${node.name} stands above an async step and uses state`, {
+        context: { node: node.name, taskId: options.plan.taskId },
+        hint: 'put repartition() between the two',
+      });
     };
     return {
       taskId: options.plan.taskId,

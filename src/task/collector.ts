@@ -44,17 +44,20 @@ export class Collector {
     const key = sink.keySerde.serialize(record.key, topic);
     const value = sink.valueSerde.serialize(record.value, topic);
     const chosen = sink.partitioner?.(topic, record.key, record.value, partitions);
+    requireRecordFits({ topic }, key, value, record.headers);
+    const { timestamp, headers } = record;
+    if (typeof chosen === 'object') {
+      // A set, as in Kafka Streams: a partition that is named twice gets one copy.
+      for (const partition of new Set(chosen)) {
+        requirePartition(sink, topic, partition, partitions);
+        this.#open.push({ topic, partition, key, value, timestamp, headers });
+      }
+      return;
+    }
     const partition =
       chosen ?? (key === null ? this.#roundRobin++ % partitions : partitionForKey(key, partitions));
-    if (!Number.isInteger(partition) || partition < 0 || partition >= partitions) {
-      throw new StreamsError(
-        'PROCESSING_FAILED',
-        `the partitioner of ${sink.name} chose partition ${partition} of ${partitions}`,
-        { context: { topic, node: sink.name } },
-      );
-    }
-    requireRecordFits({ topic }, key, value, record.headers);
-    this.#open.push({ topic, partition, key, value, timestamp: record.timestamp, headers: record.headers });
+    requirePartition(sink, topic, partition, partitions);
+    this.#open.push({ topic, partition, key, value, timestamp, headers });
   }
 
   sendRaw(record: OutgoingRecord): void {
@@ -82,4 +85,13 @@ export class Collector {
   discard(): void {
     this.#open = [];
   }
+}
+
+function requirePartition(sink: SinkNode, topic: string, partition: number, partitions: number): void {
+  if (Number.isInteger(partition) && partition >= 0 && partition < partitions) return;
+  throw new StreamsError(
+    'PROCESSING_FAILED',
+    `the partitioner of ${sink.name} chose partition ${partition} of ${partitions}`,
+    { context: { topic, node: sink.name } },
+  );
 }

@@ -21,6 +21,7 @@ import type { Serde } from '../serde/serde.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
 import type { CallOutcome } from './async-calls.ts';
 import type { Collector } from './collector.ts';
+import type { GlobalStores } from './global-stores.ts';
 import type { QueuedRecord } from './record-queue.ts';
 import type { TaskPlan } from './task-plan.ts';
 import type { StoredTimer, TimerIndex } from './timer-index.ts';
@@ -30,6 +31,8 @@ export interface ProcessorGraphOptions {
   readonly plan: TaskPlan;
   readonly applicationId: string;
   readonly state: TaskState;
+  /** What every processor may read besides its own stores. */
+  readonly globals: GlobalStores | undefined;
   readonly timers: TimerIndex;
   readonly collector: Collector;
   readonly clock: Clock;
@@ -171,7 +174,8 @@ export class ProcessorGraph {
       for (const name of children) {
         const live = this.#live.get(name);
         if (live === undefined || found.has(name)) continue;
-        if (live.stores.length > 0) found.set(name, { node: live, direct });
+        const reads = live.stores.length > 0 || (direct && live.processor.prefetch !== undefined);
+        if (reads) found.set(name, { node: live, direct });
         if (live.node.keepsKey) walk(live.node.children, false);
       }
     };
@@ -241,6 +245,8 @@ export class ProcessorGraph {
         }
       },
       getStateStore: <S extends StateStore>(name: string): S => {
+        const global = this.#globalStore(name);
+        if (global !== undefined) return global as StateStore as S;
         if (!node.stores.includes(name)) {
           throw new StreamsError(
             'STORE_UNKNOWN',
@@ -302,7 +308,7 @@ export class ProcessorGraph {
   }
 
   #store(live: LiveNode, name: string): TaskStore {
-    const store = live.stores.find((other) => other.name === name);
+    const store = live.stores.find((other) => other.name === name) ?? this.#globalStore(name);
     if (store !== undefined) return store;
     throw new StreamsError(
       'STORE_UNKNOWN',
@@ -311,6 +317,14 @@ export class ProcessorGraph {
         context: { node: live.node.name, store: name },
       },
     );
+  }
+
+  #globalStore(name: string): (StateStore & TaskStore) | undefined {
+    const { globals } = this.#options;
+    if (globals?.has(name) !== true) return undefined;
+    const store = this.#stores.get(name) ?? globals.open(name);
+    if (store !== undefined) this.#stores.set(name, store);
+    return store;
   }
 
   #nextSequence(): number {

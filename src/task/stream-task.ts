@@ -23,6 +23,7 @@ import type { LoadRequest, TaskState } from '../store/task-state.ts';
 import { type CallCounters, CallFailure } from './async-calls.ts';
 import { AsyncSteps } from './async-steps.ts';
 import { Collector } from './collector.ts';
+import type { GlobalStores } from './global-stores.ts';
 import { ProcessorGraph } from './processor-graph.ts';
 import { type QueuedRecord, RecordQueue } from './record-queue.ts';
 import { recordBytes, recordBytesMax } from './record-size.ts';
@@ -35,6 +36,8 @@ export interface TaskOptions {
   readonly applicationId: string;
   readonly partitionsOf: ReadonlyMap<string, number>;
   readonly state: TaskState;
+  /** Of the instance; undefined where the topology has none. */
+  readonly globals?: GlobalStores | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly failurePolicy: FailurePolicy;
@@ -108,6 +111,7 @@ export class StreamTask {
       plan: options.plan,
       applicationId: options.applicationId,
       state: options.state,
+      globals: options.globals,
       timers: this.#timers,
       collector: this.#collector,
       clock: options.clock,
@@ -182,12 +186,15 @@ export class StreamTask {
   }
 
   /** Reads timers and clocks from the restored store. Called before the first record and after an abort. */
-  async begin(committed: readonly { readonly topic: string; readonly offset: number }[]): Promise<void> {
+  async begin(
+    committed: readonly { readonly topic: string; readonly offset: number; readonly chosen?: true }[],
+  ): Promise<void> {
     await this.#timers.load(this.state.scanCommitted(this.plan.taskStore, 1_000));
     this.#streamTimeMs = this.#timers.clock('stream') ?? -1;
     this.#committed.clear();
     this.#allOffsetsMs = Number.NEGATIVE_INFINITY;
-    for (const { topic, offset } of committed) this.#committed.set(topic, offset);
+    for (const { topic, offset, chosen } of committed)
+      if (chosen !== true) this.#committed.set(topic, offset);
     this.#clearQueues();
     this.#graph.init();
   }
@@ -234,12 +241,12 @@ export class StreamTask {
     const requests: LoadRequest[] = [];
     for (const { source, record } of round)
       if (record !== undefined) this.#graph.collectReads(source, record, requests);
-    await this.state.load(requests);
+    await this.#load(requests);
     for (const decoded of round) {
       const slow = this.#processOne(decoded);
       if (slow !== undefined) await slow;
     }
-    this.state.endRound();
+    this.#endRound();
     return round.length;
   }
 
@@ -346,6 +353,18 @@ export class StreamTask {
   async close(): Promise<void> {
     this.#graph.close();
     await this.state.close();
+  }
+
+  async #load(requests: readonly LoadRequest[]): Promise<void> {
+    const { globals } = this.#options;
+    if (globals === undefined) return await this.state.load(requests);
+    await this.state.load(requests.filter(({ store }) => !globals.has(store)));
+    await globals.load(requests.filter(({ store }) => globals.has(store)));
+  }
+
+  #endRound(): void {
+    this.state.endRound();
+    this.#options.globals?.endRound();
   }
 
   #choose(recordsMax: number): DecodedRecord[] {
@@ -466,7 +485,7 @@ export class StreamTask {
     let miss = first;
     for (let attempt = 1; attempt < slowReadsMax; attempt++) {
       this.state.slowReads++;
-      await this.state.load([miss.request]);
+      await this.#load([miss.request]);
       const failure = this.#attempt(work);
       if (!(failure instanceof StateMiss)) return failure;
       miss = failure;
@@ -509,7 +528,7 @@ export class StreamTask {
       if (round.length === 0) return fired;
       const requests: LoadRequest[] = [];
       for (const timer of round) this.#graph.collectTimerReads(timer, requests);
-      await this.state.load(requests);
+      await this.#load(requests);
       for (const timer of round) {
         if (!this.#timers.isLive(timer)) continue;
         const failure = await this.#atomically(() => {
@@ -520,7 +539,7 @@ export class StreamTask {
         fired++;
         this.counters.timersFired++;
       }
-      this.state.endRound();
+      this.#endRound();
     }
   }
 
@@ -531,7 +550,7 @@ export class StreamTask {
       const failure = await this.#atomically(call);
       if (failure !== undefined) throw this.#withoutRecord(failure, `a ${type} punctuator`, undefined);
     }
-    this.state.endRound();
+    this.#endRound();
   }
 
   /**

@@ -6,7 +6,7 @@
 import { must } from '../base/assert.ts';
 import { StreamsError } from '../base/errors.ts';
 import { deadLetterTopic } from '../failure/dead-letter.ts';
-import type { StoreSpec } from '../graph/node.ts';
+import type { GlobalStoreSpec, StoreSpec } from '../graph/node.ts';
 import { changelogTopic, resolveTopic, type Subtopology, taskIdOf } from '../graph/subtopology.ts';
 import type { Topology } from '../graph/topology.ts';
 import { bytesSerde } from '../serde/serde.ts';
@@ -17,34 +17,68 @@ export interface PlannedStore {
   readonly changelog: string | undefined;
 }
 
+export interface TaskInput {
+  readonly topic: string;
+  readonly partition: number;
+  /** Where it begins without a committed offset; absent: with the first record. */
+  readonly offsetReset?: 'latest';
+}
+
 export interface TaskPlan {
   readonly taskId: string;
   readonly partition: number;
   readonly subtopology: Subtopology;
-  readonly inputs: readonly { readonly topic: string; readonly partition: number }[];
+  readonly inputs: readonly TaskInput[];
   readonly stores: readonly PlannedStore[];
   /** The store that holds the task's timers and clocks. */
   readonly taskStore: string;
+}
+
+/** A global store and how many partitions each instance has to read for it. */
+export interface PlannedGlobal {
+  readonly spec: GlobalStoreSpec;
+  readonly partitions: number;
 }
 
 export interface InternalTopic {
   readonly name: string;
   readonly partitions: number;
   readonly config: Readonly<Record<string, string>>;
+  /** The topics whose partition count it has to have. */
+  readonly follows?: readonly string[];
 }
 
 export interface ApplicationPlan {
   readonly applicationId: string;
   /** In the order of the token topic's partitions. */
   readonly tasks: readonly TaskPlan[];
+  readonly globals: readonly PlannedGlobal[];
   readonly internalTopics: readonly InternalTopic[];
   readonly tokenTopic: string;
-  /** Partition counts of every topic that tasks write to by a static name. */
+  /** Partition counts of every topic that tasks write to. */
   readonly partitionsOf: ReadonlyMap<string, number>;
 }
 
 export function tokenTopic(applicationId: string): string {
   return `${applicationId}-tasks`;
+}
+
+/**
+ * The topology with its patterns bound. What a pattern never matches: the application's own topics, those of the
+ * broker, and dead letters of what it matches.
+ */
+export function bindPatterns(
+  topology: Topology,
+  applicationId: string,
+  existing: readonly string[],
+): Topology {
+  if (!topology.hasPatterns) return topology;
+  const deadLetters = new Set(existing.map(deadLetterTopic));
+  return topology.withTopics(
+    existing.filter(
+      (name) => !name.startsWith(`${applicationId}-`) && !name.startsWith('__') && !deadLetters.has(name),
+    ),
+  );
 }
 
 /** Every topic that is not the application's own and has to be there before it starts. */
@@ -55,6 +89,7 @@ export function externalTopics(topology: Topology): string[] {
     if (node.kind === 'sink' && typeof node.topic !== 'function' && !node.topic.internal)
       names.add(node.topic.name);
   }
+  for (const { topic } of topology.globalStores()) names.add(topic);
   return [...names];
 }
 
@@ -141,14 +176,15 @@ function checkCopartitioned(
 
 /**
  * Errors: TOPIC_UNKNOWN (an external topic that is not there), PARTITIONS_MISMATCH.
- * Shape: `external` holds the partition count of every topic of `externalTopics`.
+ * Shape: `external` holds the partition count of every topic of `externalTopics`, and of those that records may
+ * choose for themselves.
  */
 export function planApplication(
   topology: Topology,
   applicationId: string,
   external: ReadonlyMap<string, number>,
 ): ApplicationPlan {
-  const counts = new Map<string, number>();
+  const counts = new Map<string, number>(external);
   for (const name of externalTopics(topology)) {
     const count = external.get(name);
     if (count === undefined) {
@@ -174,7 +210,13 @@ export function planApplication(
     const topics = subtopology.sources.flatMap((source) =>
       source.topics.map((topic) => resolveTopic(topic, applicationId)),
     );
-    const partitions = Math.max(...topics.map((topic) => counts.get(topic) ?? 0));
+    const latest = new Set(
+      subtopology.sources
+        .filter(({ offsetReset }) => offsetReset === 'latest')
+        .flatMap((source) => source.topics.map((topic) => resolveTopic(topic, applicationId))),
+    );
+    const partitions = Math.max(0, ...topics.map((topic) => counts.get(topic) ?? 0));
+    const follows = topics.filter((topic) => counts.get(topic) === partitions);
     const taskStore = taskStoreSpec(subtopology);
     const stores = [...subtopology.stores, taskStore].map((spec) => ({
       spec,
@@ -182,13 +224,14 @@ export function planApplication(
     }));
     for (const { spec, changelog } of stores) {
       if (changelog !== undefined)
-        internalTopics.push({ name: changelog, partitions, config: changelogConfig(spec) });
+        internalTopics.push({ name: changelog, partitions, config: changelogConfig(spec), follows });
     }
     for (const topic of topics) {
       internalTopics.push({
         name: deadLetterTopic(topic),
         partitions: counts.get(topic) as number,
         config: { 'cleanup.policy': 'delete', 'retention.ms': '-1' },
+        follows: [topic],
       });
     }
     for (let partition = 0; partition < partitions; partition++) {
@@ -198,7 +241,11 @@ export function planApplication(
         subtopology,
         inputs: topics
           .filter((topic) => partition < (counts.get(topic) as number))
-          .map((topic) => ({ topic, partition })),
+          .map((topic) => ({
+            topic,
+            partition,
+            ...(latest.has(topic) ? { offsetReset: 'latest' as const } : {}),
+          })),
         stores,
         taskStore: taskStore.name,
       });
@@ -211,5 +258,8 @@ export function planApplication(
     config: { 'cleanup.policy': 'delete', 'retention.ms': '-1' },
   });
   for (const topic of internalTopics) counts.set(topic.name, topic.partitions);
-  return { applicationId, tasks, internalTopics, tokenTopic: token, partitionsOf: counts };
+  const globals = topology
+    .globalStores()
+    .map((spec) => ({ spec, partitions: must(counts.get(spec.topic), `topic ${spec.topic} has no count`) }));
+  return { applicationId, tasks, globals, internalTopics, tokenTopic: token, partitionsOf: counts };
 }

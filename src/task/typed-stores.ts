@@ -55,7 +55,7 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
   readonly #generations: Generations;
   #last: KnownKey | undefined;
 
-  constructor(spec: StoreSpec, state: TaskState) {
+  constructor(spec: StoreSpec, state: Pick<TaskState, 'generations'>) {
     this.name = spec.name;
     this.#keys = spec.keySerde as Serde<K>;
     this.#values = spec.valueSerde as Serde<V>;

@@ -15,19 +15,24 @@ import { type Headers, partitionKey, type TopicPartition } from '../base/record.
 import { type Logger, silentTelemetry } from '../base/telemetry-port.ts';
 import type { OutgoingRecord, RecordBatch } from '../broker/broker-port.ts';
 import { deadLetterPolicy } from '../failure/failure-policy.ts';
+import type { GlobalStoreSpec } from '../graph/node.ts';
 import type { Record } from '../graph/processor.ts';
 import type { Topology } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
+import { GlobalState } from '../store/global-state.ts';
 import { openMemoryBackend } from '../store/memory-backend.ts';
 import { TaskState } from '../store/task-state.ts';
+import { GlobalStores, globalRows } from '../task/global-stores.ts';
 import { StreamTask } from '../task/stream-task.ts';
-import { externalTopics, planApplication } from '../task/task-plan.ts';
+import { bindPatterns, externalTopics, planApplication } from '../task/task-plan.ts';
 
 export interface TopologyTestDriverOptions {
   readonly applicationId?: string;
   /** Wall clock at the start, milliseconds since the epoch. */
   readonly startMs?: number;
   readonly log?: Logger;
+  /** Topics that patterns may match. */
+  readonly topics?: readonly string[];
 }
 
 export interface TestInputTopic<K, V> {
@@ -55,6 +60,13 @@ function single(record: OutgoingRecord, offset: number): RecordBatch {
   };
 }
 
+/** A record may choose any topic: each has one partition here. */
+class AnyTopic extends Map<string, number> {
+  override get(topic: string): number {
+    return super.get(topic) ?? 1;
+  }
+}
+
 export class TopologyTestDriver {
   readonly clock: ManualClock;
   readonly #topology: Topology;
@@ -70,10 +82,12 @@ export class TopologyTestDriver {
   /** Wakes a run that waits for calls. */
   #wake: () => void = () => {};
   #closed = false;
+  readonly #globals = new Map<string, GlobalStoreSpec>();
+  #globalState: GlobalState | undefined;
 
   constructor(topology: Topology, options: TopologyTestDriverOptions = {}) {
-    this.#topology = topology;
     this.#applicationId = options.applicationId ?? 'test';
+    this.#topology = bindPatterns(topology, this.#applicationId, options.topics ?? []);
     this.#log = options.log ?? silentTelemetry.log;
     this.clock = new ManualClock(options.startMs ?? 0);
   }
@@ -84,6 +98,16 @@ export class TopologyTestDriver {
       this.#applicationId,
       new Map(externalTopics(this.#topology).map((name) => [name, 1])),
     );
+    const specs = this.#topology.globalStores();
+    for (const spec of specs) this.#globals.set(spec.topic, spec);
+    this.#globalState = new GlobalState(
+      new TaskState(
+        await openMemoryBackend(),
+        specs.map(({ store }) => store.name),
+        10_000,
+      ),
+    );
+    const globals = new GlobalStores(specs, this.#globalState);
     for (const taskPlan of plan.tasks) {
       const state = new TaskState(
         await openMemoryBackend(),
@@ -93,8 +117,9 @@ export class TopologyTestDriver {
       const task = new StreamTask({
         plan: taskPlan,
         applicationId: this.#applicationId,
-        partitionsOf: plan.partitionsOf,
+        partitionsOf: new AnyTopic(plan.partitionsOf),
         state,
+        globals,
         clock: this.clock,
         log: this.#log,
         failurePolicy: deadLetterPolicy,
@@ -113,7 +138,7 @@ export class TopologyTestDriver {
       timestamp = this.clock.nowMs(),
       headers: Headers = [],
     ) => {
-      must(this.#taskOf.get(topic), `the topology does not read topic ${topic}`);
+      must(this.#taskOf.get(topic) ?? this.#globals.get(topic), `the topology does not read topic ${topic}`);
       this.#pending.push({ topic, partition: 0, key, value, timestamp, headers });
       await this.#run();
     };
@@ -153,12 +178,18 @@ export class TopologyTestDriver {
 
   /** The committed value of a key, as a query sees it. */
   async store<K, V>(name: string, key: K): Promise<V | undefined> {
-    const spec = must(this.#topology.store(name), `the topology has no store ${name}`);
+    const global = this.#topology.globalStore(name)?.store;
+    const spec = must(global ?? this.#topology.store(name), `the topology has no store ${name}`);
+    const keyBytes = spec.keySerde.serialize(key, name) as Buffer;
+    if (global !== undefined) {
+      const row = await this.#globalState?.getCommitted(name, keyBytes);
+      return row === undefined ? undefined : (spec.valueSerde.deserialize(row, name) as V);
+    }
     const task = must(
       this.#tasks.find(({ plan }) => plan.stores.some((store) => store.spec.name === name)),
       `no task has store ${name}`,
     );
-    const bytes = await task.state.getCommitted(name, spec.keySerde.serialize(key, name) as Buffer);
+    const bytes = await task.state.getCommitted(name, keyBytes);
     return bytes === undefined ? undefined : (spec.valueSerde.deserialize(bytes, name) as V);
   }
 
@@ -172,6 +203,7 @@ export class TopologyTestDriver {
     await this.#running?.catch(() => {});
     for (const task of this.#tasks) task.discard();
     for (const task of this.#tasks) await task.close();
+    await this.#globalState?.close();
   }
 
   async #run(): Promise<void> {
@@ -206,11 +238,13 @@ export class TopologyTestDriver {
 
   async #feed(record: OutgoingRecord): Promise<void> {
     const task = this.#taskOf.get(record.topic);
-    if (task === undefined) return;
     const id = partitionKey(record.topic, record.partition);
     const offset = this.#ends.get(id) ?? 0;
     this.#ends.set(id, offset + 1);
     const batch = single(record, offset);
+    const global = this.#globals.get(record.topic);
+    if (global !== undefined) await this.#applyGlobally(global, batch);
+    if (task === undefined) return;
     await task.prepare([batch]);
     task.enqueue(batch);
     await this.#process(task);
@@ -225,13 +259,22 @@ export class TopologyTestDriver {
     return processed;
   }
 
+  /** As every instance does with its own copy. */
+  async #applyGlobally(spec: GlobalStoreSpec, batch: RecordBatch): Promise<void> {
+    const { writes, unreadable } = await globalRows(spec, batch);
+    for (const { error } of unreadable)
+      this.#log.warn('a record is left out of its global store', { topic: spec.topic }, error);
+    await must(this.#globalState, 'the driver is open').write(spec.store.name, writes, new Map());
+  }
+
   async #commit(task: StreamTask): Promise<void> {
     const sealed = task.seal(
       ({ topic, partition }: TopicPartition) => this.#ends.get(partitionKey(topic, partition)) ?? 0,
     );
     await task.storeSealed(sealed, new Map());
     for (const record of sealed.outputs) {
-      if (this.#taskOf.has(record.topic)) this.#pending.push({ ...record, partition: 0 });
+      if (this.#taskOf.has(record.topic) || this.#globals.has(record.topic))
+        this.#pending.push({ ...record, partition: 0 });
       const kept = this.#outputs.get(record.topic);
       if (kept === undefined) this.#outputs.set(record.topic, [record]);
       else kept.push(record);

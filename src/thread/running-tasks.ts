@@ -9,9 +9,11 @@ import { must } from '../base/assert.ts';
 import { asStreamsError, StreamsError } from '../base/errors.ts';
 import { parsePartitionKey, partitionKey, type TopicPartition } from '../base/record.ts';
 import type { Consumer, RecordBatch } from '../broker/broker-port.ts';
+import type { StartOffset } from '../restore/changelog-restorer.ts';
 import type { TaskState } from '../store/task-state.ts';
 import { StreamTask } from '../task/stream-task.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
+import type { GlobalTables } from './global-tables.ts';
 import type { ThreadOptions } from './thread-options.ts';
 import { WallClockGate } from './wall-clock-gate.ts';
 
@@ -39,15 +41,17 @@ export class RunningTasks {
   readonly closedCounters = { processed: 0, deadLettered: 0 };
   readonly #options: ThreadOptions;
   readonly #stop: AbortSignal;
+  readonly #globals: GlobalTables | undefined;
   readonly #running = new Map<string, RunningTask>();
   readonly #taskOfPartition = new Map<string, RunningTask>();
   #consumer: Consumer | undefined;
   /** Average of what came last: how many records of that size still fit. */
   #recordBytes = 1;
 
-  constructor(options: ThreadOptions, stop: AbortSignal) {
+  constructor(options: ThreadOptions, stop: AbortSignal, globals: GlobalTables | undefined) {
     this.#options = options;
     this.#stop = stop;
+    this.#globals = globals;
   }
 
   async open(): Promise<void> {
@@ -86,17 +90,14 @@ export class RunningTasks {
   readonly position = (input: TopicPartition): number => this.#consumerOrThrow().position(input);
 
   /** Starts a task on its restored state; when that fails the state is closed. */
-  async begin(
-    plan: TaskPlan,
-    state: TaskState,
-    committed: readonly { readonly topic: string; readonly offset: number }[],
-  ): Promise<void> {
+  async begin(plan: TaskPlan, state: TaskState, committed: readonly StartOffset[]): Promise<void> {
     const { settings, clock, log, failurePolicy, broker } = this.#options;
     const task = new StreamTask({
       plan,
       applicationId: this.#options.plan.applicationId,
       partitionsOf: this.#options.plan.partitionsOf,
       state,
+      globals: this.#globals?.stores,
       clock,
       log,
       failurePolicy,

@@ -5,6 +5,7 @@
  *   ownership.ts       which tasks are ours        running-tasks.ts  those that take records
  *   task-restores.ts   those on their way there    task-commits.ts   when their work is committed
  *   standby-tasks.ts   those that others own and this instance follows
+ *   global-tables.ts   what all tasks read and none owns
  *
  * Nobody calls up into the loop: it drains what others report (group events, ended restores, the settled
  * commit) at its own pace. States: task-lifecycle.ts, thread-lifecycle.ts, docs/spec/task-states.md.
@@ -14,6 +15,7 @@ import type { TopicPartition } from '../base/record.ts';
 import { CommitCycle } from '../commit/commit-cycle.ts';
 import type { RestoreStatus } from '../restore/restore-watch.ts';
 import type { StreamTask } from '../task/stream-task.ts';
+import { type GlobalStatus, GlobalTables } from './global-tables.ts';
 import { Ownership, type OwnershipCounters } from './ownership.ts';
 import { damagedTask, endsTheInstance } from './reactions.ts';
 import { RunningTasks } from './running-tasks.ts';
@@ -37,6 +39,7 @@ export class StreamThread {
   readonly #commits: TaskCommits;
   readonly #ownership: Ownership;
   readonly #standbys: StandbyTasks | undefined;
+  readonly #globals: GlobalTables | undefined;
 
   constructor(options: ThreadOptions) {
     this.#options = options;
@@ -52,7 +55,8 @@ export class StreamThread {
       processingGuarantee: settings.processingGuarantee,
       onStep: options.onCommitStep,
     });
-    this.#running = new RunningTasks(options, this.#stop.signal);
+    this.#globals = options.plan.globals.length === 0 ? undefined : new GlobalTables(options);
+    this.#running = new RunningTasks(options, this.#stop.signal, this.#globals);
     this.#standbys =
       settings.standby === undefined
         ? undefined
@@ -99,6 +103,16 @@ export class StreamThread {
 
   restoring(): readonly RestoreStatus[] {
     return this.#restores.status();
+  }
+
+  /** Undefined where the topology has no global stores. */
+  globals(): GlobalStatus | undefined {
+    return this.#globals?.status();
+  }
+
+  /** The row of a global store on this instance's disk. Order: when the thread is ready. */
+  async globalRow(store: string, key: Buffer): Promise<Buffer | undefined> {
+    return await this.#globals?.stores.get(store, key);
   }
 
   standbys(): readonly StandbyStatus[] {
@@ -153,6 +167,9 @@ export class StreamThread {
     // Before any offset or changelog is read: ends an open transaction of our own predecessor.
     await this.commitCycle.open();
     await this.#running.open();
+    // Before the group gives this instance any task: tasks may look up any row from their first record on.
+    await this.#globals?.open(this.#stop.signal);
+    if (this.#stop.signal.aborted) return;
     await this.#ownership.open();
     this.#standbys?.start();
   }
@@ -172,7 +189,7 @@ export class StreamThread {
 
   /** One turn. Errors: those that end the instance (`endsTheInstance`); the rest is dealt with here. */
   async step(): Promise<void> {
-    const broken = this.#standbys?.takeFailure();
+    const broken = this.#standbys?.takeFailure() ?? this.#globals?.takeFailure();
     if (broken !== undefined) throw broken;
     await this.#ownership.follow();
     try {
@@ -271,6 +288,7 @@ export class StreamThread {
     for (const taskId of [...this.#lifecycles.states().keys()]) {
       await quietly(`task ${taskId}`, () => this.#ownership.close(taskId));
     }
+    await quietly('the global stores', () => this.#globals?.close());
     await quietly('the producer', () => this.commitCycle.close());
     await quietly('the membership', () => this.#ownership.leave());
     await quietly('the consumer', () => this.#running.close());

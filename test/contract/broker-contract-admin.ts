@@ -24,6 +24,14 @@ export function adminContract(bench: () => BrokerBench, supports: BrokerSupports
       );
     });
 
+    it('are listed by their names', async () => {
+      const one = await bench().topic('listed-one', 1);
+      const two = await bench().topic('listed-two', 2);
+      const listed = await bench().broker.admin.listTopics();
+      for (const topic of [one, two]) assert.ok(listed.includes(topic), topic);
+      assert.ok(!listed.includes(bench().name('none')));
+    });
+
     it('exist once: TOPIC_EXISTS names the first that was there', async () => {
       const there = await bench().topic('there');
       const fresh = bench().name('fresh');

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'mocha';
 import type { KafkaCluster } from '../../scripts/kafka.mjs';
-import { killBroker, progress, standstill } from '../support/broker-faults.ts';
+import { killBroker, progress, requireMarkers, standstill } from '../support/broker-faults.ts';
 import { LedgerRun } from '../support/ledger-run.ts';
 import { startCluster, stopCluster } from '../support/test-cluster.ts';
 
@@ -52,6 +52,7 @@ describe('F4: brokers of a cluster die', function () {
       await cluster.restart(index);
       run.note(`broker ${index} is back`);
     }
+    requireMarkers(run, cluster);
     const verdict = await run.finish();
     console.log(`      ${verdict.entries} entries, ${verdict.aborted} aborted`);
     run.assertClean(verdict);
@@ -64,6 +65,7 @@ describe('F4: brokers of a cluster die', function () {
     await bounceTwo(run, cluster);
     run.note('brokers 1 and 2 are back');
     await progress(run, 300, 180_000);
+    requireMarkers(run, cluster);
     const verdict = await run.finish();
     console.log(`      ${verdict.entries} entries, ${verdict.aborted} aborted`);
     run.assertClean(verdict);

@@ -38,6 +38,8 @@ export interface WorkerPlan {
   readonly groupProtocol: 'auto' | 'classic' | 'consumer';
   /** False: the producer never says that a request may have been repeated. Default true. */
   readonly guard?: boolean;
+  /** Default 0. */
+  readonly numStandbyReplicas?: number;
   /** More settings of the Kafka client. */
   readonly properties: Readonly<Record<string, string>>;
 }
@@ -59,6 +61,8 @@ export interface WorkerStatus {
   readonly ready: boolean;
   readonly tasks: readonly string[];
   readonly restoring: readonly string[];
+  /** Tasks that it follows; `lag` in changelog offsets, undefined until it has been asked for. */
+  readonly standbys: readonly { readonly taskId: string; readonly lag: number | undefined }[];
   readonly commits: number;
   readonly aborts: number;
   readonly recordsProcessed: number;
@@ -178,6 +182,7 @@ async function main(plan: WorkerPlan): Promise<void> {
       commitIntervalMs: plan.commitIntervalMs,
       sessionTimeoutMs: plan.sessionTimeoutMs,
       transactionTimeoutMs: plan.transactionTimeoutMs,
+      numStandbyReplicas: plan.numStandbyReplicas ?? 0,
     },
     broker: hookedBroker(broker, hooks),
     openTaskBackend: async (taskId) => {
@@ -234,6 +239,7 @@ function statusOf(app: StreamsApp, restored: number): WorkerStatus {
     ready: status.ready,
     tasks: status.tasks.map(({ taskId }) => taskId),
     restoring: status.restoring.map(({ taskId }) => taskId),
+    standbys: status.standbys.map(({ taskId, lag }) => ({ taskId, lag })),
     commits: status.commits,
     aborts: status.aborts,
     recordsProcessed: status.recordsProcessed,

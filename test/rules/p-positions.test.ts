@@ -189,6 +189,7 @@ describe('rules of positions and restore', () => {
     const watched: Admin = {
       createTopics: (specs) => admin.createTopics(specs),
       describeTopics: (names) => admin.describeTopics(names),
+      listTopics: () => admin.listTopics(),
       deleteTopics: (names) => admin.deleteTopics(names),
       startOffsets: (partitions) => admin.startOffsets(partitions),
       endOffsets: (partitions, isolation) => {

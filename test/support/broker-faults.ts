@@ -4,6 +4,7 @@ import type { KafkaCluster } from '../../scripts/kafka.mjs';
 import { wallClock } from '../../src/base/wall-clock.ts';
 import { eventually } from './eventually.ts';
 import type { LedgerRun } from './ledger-run.ts';
+import { skippedMarkers } from './test-cluster.ts';
 
 /** Resolves when the workers have processed so many records more than now. */
 export async function progress(run: LedgerRun, records: number, timeoutMs = 120_000): Promise<void> {
@@ -58,4 +59,12 @@ export async function bounceBroker(
   await cluster.restart(index);
   run.note(`broker ${index} is back`);
   run.load.resume();
+}
+
+/**
+ * Fails where a broker has ended a transaction without its markers: what the ledger would be found to lack or to have
+ * twice is then the broker's loss, which no client can mend.
+ */
+export function requireMarkers(run: LedgerRun, cluster: KafkaCluster): void {
+  assert.deepEqual(skippedMarkers(cluster), [], `a broker lost the end of a transaction\n  ${run.story}`);
 }

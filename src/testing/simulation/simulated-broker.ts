@@ -78,6 +78,7 @@ function simulatedAdmin({ process, broker }: SimulatedBrokerOptions): Admin {
   return {
     createTopics: (specs) => ask('restore', 'creating topics', () => admin.createTopics(specs)),
     describeTopics: (names) => ask('restore', 'describing topics', () => admin.describeTopics(names)),
+    listTopics: () => ask('restore', 'listing topics', () => admin.listTopics()),
     deleteTopics: (names) => ask('restore', 'deleting topics', () => admin.deleteTopics(names)),
     startOffsets: (partitions) => ask('restore', 'start offsets', () => admin.startOffsets(partitions)),
     endOffsets: (partitions, isolation) =>

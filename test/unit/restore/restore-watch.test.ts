@@ -11,7 +11,8 @@ interface Line {
 }
 
 function recording(lines: Line[]): Logger {
-  return { ...silentTelemetry.log, info: (message, fields = {}) => lines.push({ message, fields }) };
+  const note = (message: string, fields: LogFields = {}) => lines.push({ message, fields });
+  return { ...silentTelemetry.log, info: note, warn: note };
 }
 
 describe('a restore that is watched', () => {
@@ -64,5 +65,27 @@ describe('a restore that is watched', () => {
       recordsPerSecond: 0,
       etaMs: undefined,
     });
+  });
+
+  it('says once a minute that it stands still, and not while it gets on', () => {
+    const clock = new ManualClock(0);
+    const lines: Line[] = [];
+    const progress = { taskId: '0_1', restored: 0, remaining: 500 };
+    const watch = new RestoreWatch(progress, clock, recording(lines));
+    const still = () => lines.filter(({ message }) => message === 'a restore stands still').length;
+    const pass = (seconds: number, offsets: number) => {
+      for (let second = 0; second < seconds; second++) {
+        clock.advance(1_000);
+        progress.remaining -= offsets;
+        watch.look();
+      }
+    };
+    pass(100, 1);
+    assert.equal(still(), 0);
+    pass(61, 0);
+    assert.equal(still(), 1);
+    pass(120, 0);
+    assert.equal(still(), 3);
+    assert.equal(lines.at(-2)?.fields.remaining, 400);
   });
 });

@@ -1,0 +1,120 @@
+/** Sources of running instances: patterns, where reading begins, topics chosen per record. On the embedded broker. */
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'mocha';
+import { StreamsApp } from '../../../src/app/streams-app.ts';
+import { wallClock } from '../../../src/base/wall-clock.ts';
+import type { Broker } from '../../../src/broker/broker-port.ts';
+import { openEmbeddedBroker } from '../../../src/broker/embedded-broker.ts';
+import { StreamsBuilder } from '../../../src/dsl/streams-builder.ts';
+import type { Topology } from '../../../src/graph/topology.ts';
+import { stringSerde } from '../../../src/serde/serde.ts';
+import { MemoryDisk } from '../../../src/store/memory-backend.ts';
+import { eventually } from '../../support/eventually.ts';
+
+const strings = { keySerde: stringSerde, valueSerde: stringSerde };
+
+describe('sources of running instances', () => {
+  let broker: Broker;
+  let app: StreamsApp | undefined;
+
+  beforeEach(async () => {
+    broker = await openEmbeddedBroker({ backend: undefined, clock: wallClock });
+  });
+  afterEach(async () => {
+    await app?.stop();
+    app = undefined;
+    await broker.close();
+  });
+
+  async function run(topology: Topology, disk = new MemoryDisk()): Promise<void> {
+    await app?.stop();
+    app = new StreamsApp({
+      topology,
+      settings: { applicationId: 'app', commitIntervalMs: 5 },
+      broker,
+      openTaskBackend: disk.open,
+      destroyTaskBackend: async (taskId) => disk.remove(taskId),
+      clock: wallClock,
+    });
+    await app.start();
+    await eventually(() => app?.ready === true, { what: 'the instance to be ready' });
+  }
+
+  async function send(topic: string, ...values: string[]): Promise<void> {
+    const producer = await broker.openProducer({ clientId: 'test' });
+    const value = (text: string) => ({ key: Buffer.from('k'), value: Buffer.from(text) });
+    const rest = { topic, partition: 0, timestamp: 1, headers: [] };
+    await producer.send(values.map((text) => ({ ...rest, ...value(text) })));
+    await producer.close();
+  }
+
+  async function read(topic: string): Promise<string[]> {
+    const at = { topic, partition: 0 };
+    const [end] = await broker.admin.endOffsets([at], 'read_committed');
+    const consumer = await broker.openConsumer({ isolation: 'read_committed', clientId: 'judge' });
+    await consumer.assign([{ ...at, offset: 0 }]);
+    const values: string[] = [];
+    while (consumer.position(at) < (end as number))
+      for (const batch of await consumer.poll({ recordsMax: 100, waitMs: 10 }))
+        for (let index = 0; index < batch.count; index++) values.push(String(batch.value(index)));
+    await consumer.close();
+    return values;
+  }
+
+  const expect = (topic: string, count: number): Promise<string[]> =>
+    eventually(
+      async () => {
+        const values = await read(topic);
+        return values.length >= count && values;
+      },
+      { what: `${count} records of ${topic}` },
+    );
+
+  const create = (...names: string[]): Promise<void> =>
+    broker.admin.createTopics(names.map((name) => ({ name, partitions: 1 })));
+
+  it('a pattern reads what it matches at the start, and a topic made later after the next start', async () => {
+    await create('in-a', 'in-b', 'other', 'out');
+    await send('in-a', 'a');
+    await send('in-b', 'b');
+    await send('other', 'no');
+    const builder = new StreamsBuilder();
+    builder.stream(/in-./, strings).to('out');
+    const disk = new MemoryDisk();
+    await run(builder.build(), disk);
+    assert.deepEqual((await expect('out', 2)).sort(), ['a', 'b']);
+    await create('in-c');
+    await send('in-c', 'c');
+    await run(builder.build(), disk);
+    assert.deepEqual((await expect('out', 3)).sort(), ['a', 'b', 'c']);
+  });
+
+  it('a source with offsetReset latest begins at the end, and keeps that place over a restart', async () => {
+    await create('early', 'late', 'out');
+    await send('early', 'early 1');
+    await send('late', 'before');
+    const builder = new StreamsBuilder();
+    builder.stream('early', strings).to('out');
+    builder.stream('late', { ...strings, offsetReset: 'latest' }).to('out');
+    const disk = new MemoryDisk();
+    await run(builder.build(), disk);
+    await expect('out', 1);
+    const late = [{ topic: 'late', partition: 0 }];
+    await eventually(async () => (await broker.admin.committedOffsets('app', late))[0] === 1, {
+      what: 'the choice to be committed',
+    });
+    await app?.stop();
+    await send('late', 'while it was away');
+    await run(builder.build(), disk);
+    assert.deepEqual(await expect('out', 2), ['early 1', 'while it was away']);
+  });
+
+  it('a topic that a record chooses need not be named in the topology', async () => {
+    await create('in', 'to-x');
+    const builder = new StreamsBuilder();
+    builder.stream('in', strings).to(({ value }) => `to-${value}`);
+    await run(builder.build());
+    await send('in', 'x');
+    assert.deepEqual(await expect('to-x', 1), ['x']);
+  });
+});
