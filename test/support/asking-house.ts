@@ -63,7 +63,8 @@ export class AskingHouse {
     builder
       .stream('words', strings)
       .mapValuesAsync(service.ask, { named: 'ask', ...parts.step })
-      .to('totals', strings);
+      // Answers stay in the order of their words' partition.
+      .to('totals', { ...strings, partitioner: (_topic, key) => Number(String(key).charAt(1)) });
     const process = killable(parts.broker ?? this.broker);
     const app = new StreamsApp({
       topology: builder.build(),
