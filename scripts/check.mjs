@@ -50,7 +50,7 @@ const steps = {
   },
   arrows: () => {
     const cruiser = bin('dependency-cruiser', 'bin', 'dependency-cruise.mjs');
-    const folders = ['src', 'topology', 'test', 'bench'].filter((name) =>
+    const folders = ['src', 'topology', 'test', 'bench', 'examples'].filter((name) =>
       existsSync(join(projectRoot, name)),
     );
     return runNode([cruiser, '--config', '.dependency-cruiser.cjs', ...folders]);

@@ -4,18 +4,31 @@
  */
 
 export type { Overview, RecentOrder, TaskOverview } from './app/http-api-types.ts';
-export { type HttpRoute, type HttpServer, startHttpServer } from './app/http-server.ts';
+export {
+  type Health,
+  type HttpRoute,
+  type HttpServer,
+  type HttpServerOptions,
+  startHttpServer,
+} from './app/http-server.ts';
 export {
   StreamsApp,
   type StreamsAppOptions,
   type StreamsSettings,
   type StreamsState,
   type StreamsStatus,
+  type TaskStatus,
 } from './app/streams-app.ts';
 export { assert, must, unreachable } from './base/assert.ts';
-export type { KeyValueBackend, OpenBackend } from './base/backend-port.ts';
+export type { Entry, KeyRange, KeyValueBackend, OpenBackend, Write } from './base/backend-port.ts';
 export type { Clock, Random } from './base/clock-port.ts';
-export { type ErrorCode, type ErrorKind, errorCodes, StreamsError } from './base/errors.ts';
+export {
+  type ErrorCode,
+  type ErrorContext,
+  type ErrorKind,
+  errorCodes,
+  StreamsError,
+} from './base/errors.ts';
 export { murmur2, partitionForKey } from './base/murmur2.ts';
 export {
   type Header,
@@ -25,19 +38,29 @@ export {
   textHeader,
   withHeader,
 } from './base/record.ts';
-export type { CompatibilityLevel, SchemaRegistry } from './base/registry-port.ts';
+export type { CompatibilityLevel, RegisteredSchema, SchemaRegistry } from './base/registry-port.ts';
 export { seededRandom, shuffled } from './base/seeded-random.ts';
-export { type Logger, type Metrics, silentTelemetry, type Telemetry } from './base/telemetry-port.ts';
+export {
+  type LogFields,
+  type Logger,
+  type Metrics,
+  silentTelemetry,
+  type Telemetry,
+} from './base/telemetry-port.ts';
 export { wallClock } from './base/wall-clock.ts';
 export type {
   Admin,
   Broker,
   Consumer,
+  GroupEvent,
   GroupMember,
+  GroupOptions,
+  Isolation,
   OutgoingRecord,
   PartitionOffset,
   Producer,
   RecordBatch,
+  TopicDescription,
   TopicSpec,
 } from './broker/broker-port.ts';
 export {
@@ -46,14 +69,21 @@ export {
   openEmbeddedBroker,
 } from './broker/embedded-broker.ts';
 export { type KafkaBrokerOptions, openKafkaBroker } from './broker/kafka-broker.ts';
+export type { GroupProtocol } from './broker/kafka-settings.ts';
 export type { CommitStep, ProcessingGuarantee } from './commit/commit-cycle.ts';
 export type {
   BranchedKStream,
+  BranchMap,
+  CogroupedKStream,
   GlobalKTable,
   KGroupedStream,
   KGroupedTable,
   KStream,
   KTable,
+  SessionWindowedCogroupedKStream,
+  SessionWindowedKStream,
+  TimeWindowedCogroupedKStream,
+  TimeWindowedKStream,
 } from './dsl/api.ts';
 export type {
   AsyncOptions,
@@ -70,6 +100,8 @@ export type {
   Branched,
   Consumed,
   ForeachAction,
+  ForeignKeyExtractor,
+  ForeignKeyJoinOptions,
   Grouped,
   Initializer,
   Joined,
@@ -78,6 +110,7 @@ export type {
   KeyValueMapper,
   Materialized,
   Named,
+  OuterStreamJoined,
   Predicate,
   Printed,
   ProcessOptions,
@@ -95,13 +128,57 @@ export type {
   ValueMapper,
   ValueTransformerSupplier,
   ValueTransformerWithKey,
+  VersionedOptions,
 } from './dsl/options.ts';
 export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
+export type {
+  BufferLimits,
+  StrictBuffer,
+  SuppressBuffer,
+  Suppressed,
+  UntilTimeLimit,
+  UntilWindowCloses,
+} from './dsl/suppressed.ts';
 export { timestampedSerde, type ValueAndTimestamp } from './dsl/timestamped.ts';
+export type {
+  EmitStrategy,
+  Merger,
+  WindowedAggregateOptions,
+  WindowedMaterialized,
+  WindowedSameTypeOptions,
+  WindowedTableOptions,
+} from './dsl/windowed-options.ts';
+export {
+  type AnyWindows,
+  type FixedWindows,
+  type SessionWindows,
+  type SlidingWindows,
+  sessionWindowedSerde,
+  sessionWindows,
+  slidingWindows,
+  type TimeWindows,
+  timeWindowedSerde,
+  timeWindows,
+  type UnlimitedWindows,
+  unlimitedEndMs,
+  unlimitedWindows,
+  type Window,
+  type Windowed,
+  type WindowedSerde,
+} from './dsl/windows.ts';
 export { deadLetterTopic } from './failure/dead-letter.ts';
-export { deadLetterPolicy, type FailurePolicy } from './failure/failure-policy.ts';
+export { deadLetterPolicy, type FailurePolicy, type Reaction } from './failure/failure-policy.ts';
 export type { AsyncCall, AsyncStep, CallReaction } from './graph/async-step.ts';
-export type { OffsetReset, StoreSpec, StreamPartitioner, TimestampExtractor } from './graph/node.ts';
+export type { TopologyJson } from './graph/describe.ts';
+export type {
+  GraphNode,
+  OffsetReset,
+  RepartitionSpec,
+  StoreSpec,
+  StreamPartitioner,
+  TimestampExtractor,
+  TopicRef,
+} from './graph/node.ts';
 export type {
   KeyValueStore,
   Prefetch,
@@ -111,15 +188,33 @@ export type {
   PunctuationType,
   Record,
   RecordMetadata,
+  SessionKey,
+  SessionStore,
+  SingleWindowStore,
   StateStore,
   Timer,
   TimerClock,
   Timers,
+  VersionedKeyValueStore,
+  VersionedPut,
+  VersionedRecord,
+  WindowKey,
   WindowStore,
 } from './graph/processor.ts';
-export { type AddGlobalStore, Topology } from './graph/topology.ts';
-export { createPinoLogger, type LogLevel } from './observe/pino-logger.ts';
-export { createPrometheusMetrics, type PrometheusMetrics } from './observe/prometheus-metrics.ts';
+export type { Subtopology } from './graph/subtopology.ts';
+export {
+  type AddGlobalStore,
+  type AddProcessor,
+  type AddSink,
+  type AddSource,
+  Topology,
+} from './graph/topology.ts';
+export { createPinoLogger, type LogLevel, type PinoLoggerOptions } from './observe/pino-logger.ts';
+export {
+  createPrometheusMetrics,
+  type PrometheusMetrics,
+  type PrometheusMetricsOptions,
+} from './observe/prometheus-metrics.ts';
 export { type EmbeddedRegistryOptions, openEmbeddedRegistry } from './registry/embedded-registry.ts';
 export { type HttpRegistryOptions, openHttpRegistry } from './registry/http-registry.ts';
 export { loadSchemas, type SchemaSet, type TopicSchemas } from './registry/schema-files.ts';
@@ -140,7 +235,8 @@ export {
   type Serde,
   stringSerde,
 } from './serde/serde.ts';
-export { openMemoryBackend } from './store/memory-backend.ts';
+export { type MemoryBackendOptions, openMemoryBackend } from './store/memory-backend.ts';
 export { openRocksDbBackend } from './store/rocksdb-backend.ts';
+export type { RocksDbOptions } from './store/rocksdb-library.ts';
 export type { GlobalStatus } from './thread/global-tables.ts';
 export type { StandbyStatus } from './thread/standby-tasks.ts';

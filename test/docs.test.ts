@@ -1,8 +1,13 @@
-/** Documents that name a file must name one that is there: a reader who finds one wrong path trusts none. */
+/**
+ * Documents must be true: a file that one names is there, and an example in a docstring compiles and does what it
+ * says. A reader who finds one wrong path, or one example that does not run, trusts none.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { describe, it } from 'mocha';
+import { after, before, describe, it } from 'mocha';
+import { examplesOf } from './docs/docstring-examples.ts';
+import { ExampleRunner } from './docs/run-example.ts';
 
 /** The tests run in the project's root. */
 function documents(): string[] {
@@ -21,7 +26,7 @@ function linksOf(text: string): string[] {
 function pathsOf(text: string): string[] {
   const inline = text.replace(/^```[\s\S]*?^```/gm, '');
   return [
-    ...inline.matchAll(/`((?:src|topology|schemas|dashboard|scripts|test|bench|docs)\/[\w./-]*)`/g),
+    ...inline.matchAll(/`((?:src|topology|schemas|dashboard|scripts|test|bench|docs|examples)\/[\w./-]*)`/g),
   ].map(([, path]) => path ?? '');
 }
 
@@ -41,4 +46,25 @@ describe('the documents', () => {
     assert.ok(documents().includes('README.md'));
     assert.ok(documents().includes(join('docs', 'errors.md')));
   });
+});
+
+const examples = readdirSync('src', { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts'))
+  .map((path) => join('src', path))
+  .sort()
+  .flatMap((path) => examplesOf(path, readFileSync(path, 'utf8')));
+
+describe('the examples in docstrings', () => {
+  let runner: ExampleRunner;
+  before(function () {
+    this.timeout(180_000);
+    runner = new ExampleRunner(examples);
+  });
+  after(() => runner.close());
+
+  for (const example of examples) {
+    it(`${example.place} does what it says`, () => runner.run(example));
+  }
+
+  it('show the public interface', () => assert.ok(examples.length >= 20));
 });

@@ -8,7 +8,7 @@ import { runLogged } from '../support/processes.mjs';
 import { projectRoot, workFolder } from '../support/project.mjs';
 import { SetupError, say } from '../support/say.mjs';
 
-const sourceFolders = ['src', 'topology', 'test', 'bench'];
+const sourceFolders = ['src', 'topology', 'test', 'bench', 'examples'];
 const settingFiles = ['tsconfig.json', 'package.json', 'package-lock.json'];
 const dist = join(projectRoot, 'dist');
 const stamp = join(dist, '.build-stamp');

@@ -141,6 +141,44 @@ function transactionalIdOf(settings: StreamsSettings): string {
   return settings.transactionalId ?? `${settings.applicationId}-${settings.instanceId ?? '0'}`;
 }
 
+/**
+ * A topology at work: joins the group, runs its tasks, answers queries. One per process.
+ *
+ * @example
+ * ```ts
+ * import {
+ *   openEmbeddedBroker,
+ *   openMemoryBackend,
+ *   StreamsApp,
+ *   StreamsBuilder,
+ *   stringSerde,
+ *   wallClock,
+ * } from 'millrace';
+ *
+ * const broker = await openEmbeddedBroker({ backend: undefined, clock: wallClock });
+ * await broker.admin.createTopics([{ name: 'names', partitions: 2 }]);
+ * const builder = new StreamsBuilder();
+ * builder.table('names', {
+ *   keySerde: stringSerde,
+ *   valueSerde: stringSerde,
+ *   materialized: { name: 'names-store' },
+ * });
+ *
+ * const app = new StreamsApp({
+ *   topology: builder.build(),
+ *   settings: { applicationId: 'greeter' },
+ *   broker,
+ *   openTaskBackend: () => openMemoryBackend(), // On disk: (task) => openRocksDbBackend(join(folder, task)).
+ *   destroyTaskBackend: async () => {},
+ * });
+ * await app.start();
+ * while (!app.ready) await wallClock.sleep(10);
+ * console.log(app.state, await app.query('names-store', 'c1'));
+ * await app.stop();
+ * await broker.close();
+ * // prints: RUNNING undefined
+ * ```
+ */
 export class StreamsApp {
   readonly #options: StreamsAppOptions;
   readonly #clock: Clock;

@@ -65,6 +65,7 @@ export const errorCodes = {
   PROCESSING_FAILED: 'poison',
   CALL_FAILED: 'poison',
   CALL_TIMED_OUT: 'retriable',
+  SUPPRESS_BUFFER_FULL: 'user',
   SHUTDOWN_TIMEOUT: 'fatal',
   // input files and command line
   INPUT_MISSING: 'user',

@@ -37,7 +37,17 @@ export function murmur2(data: Uint8Array): number {
   return h | 0;
 }
 
-/** The partition of a non-null key among `partitions`. */
+/**
+ * The partition of a non-null key among `partitions`.
+ *
+ * @example
+ * ```ts
+ * import { partitionForKey } from 'millrace';
+ *
+ * console.log(partitionForKey(Buffer.from('order-1'), 6));
+ * // prints: 4
+ * ```
+ */
 export function partitionForKey(key: Uint8Array, partitions: number): number {
   return (murmur2(key) & 0x7fffffff) % partitions;
 }

@@ -4,6 +4,14 @@ import type { Random } from './clock-port.ts';
 /**
  * A small fast generator; not for secrets.
  * Source: Mulberry32 by Tommy Ettinger (public domain).
+ *
+ * @example
+ * ```ts
+ * import { seededRandom } from 'millrace';
+ *
+ * console.log(seededRandom(7).next() === seededRandom(7).next());
+ * // prints: true
+ * ```
  */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;

@@ -60,7 +60,21 @@ export interface EmbeddedBrokerOptions {
   readonly markerDelayMs?: () => number;
 }
 
-/** Opens the broker; what the backend holds is its topics. Errors: STORE_CORRUPTED, STORE_IO_FAILED. */
+/**
+ * Opens the broker; what the backend holds is its topics. Errors: STORE_CORRUPTED, STORE_IO_FAILED.
+ *
+ * @example
+ * ```ts
+ * import { openEmbeddedBroker, wallClock } from 'millrace';
+ *
+ * const broker = await openEmbeddedBroker({ backend: undefined, clock: wallClock });
+ * await broker.admin.createTopics([{ name: 'orders', partitions: 4 }]);
+ * const [orders] = await broker.admin.describeTopics(['orders']);
+ * console.log(orders?.partitions);
+ * await broker.close();
+ * // prints: 4
+ * ```
+ */
 export async function openEmbeddedBroker(options: EmbeddedBrokerOptions): Promise<EmbeddedBroker> {
   const broker = new EmbeddedBroker(options);
   await broker.load();

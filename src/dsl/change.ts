@@ -10,6 +10,12 @@ import type { Serde } from '../serde/serde.ts';
 export interface Change<V> {
   readonly newValue: V | null;
   readonly oldValue: V | null;
+  /** The change is of a versioned table's past: its key has a later version, which is still the latest. */
+  readonly outOfOrder?: true;
+}
+
+export function changeOf<V>(newValue: V | null, oldValue: V | null, isOutOfOrder: boolean): Change<V> {
+  return isOutOfOrder ? { newValue, oldValue, outOfOrder: true } : { newValue, oldValue };
 }
 
 const absent = 0xffffffff;

@@ -1,14 +1,16 @@
 /**
- * The one place that hears of every record an operator drops (null keys, null values), as Kafka Streams'
- * `dropped-records` does. Nothing counts yet: the processor context has no metrics. Whoever wires it must
- * count once per processed record and not per call, for a record is processed again after a slow read.
+ * The one place that hears of every record an operator drops (null keys, null values, late ones), as Kafka
+ * Streams' `dropped-records` does. The task counts and logs it, with the record's origin, once per record.
  */
 import type { ProcessorContext, Record } from '../graph/processor.ts';
 
 export type DropReason = 'null key' | 'null value' | 'late';
 
 export function dropped(
-  _context: ProcessorContext<never, never>,
-  _reason: DropReason,
-  _record: Record<unknown, unknown>,
-): void {}
+  context: ProcessorContext<never, never>,
+  reason: DropReason,
+  record: Record<unknown, unknown>,
+  details: Readonly<globalThis.Record<string, string | number>> = {},
+): void {
+  context.recordDropped(reason, { timestamp: record.timestamp, ...details });
+}

@@ -11,7 +11,14 @@ import { Topology } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { GlobalKTable, KStream, KTable } from './api.ts';
 import { StreamFilter } from './operators/stream-filter.ts';
-import { asSerde, invalidTopology, needSerde, type Repartitioned, type SameTypeOptions } from './options.ts';
+import {
+  asSerde,
+  invalidTopology,
+  type Materialized,
+  needSerde,
+  type Repartitioned,
+  type SameTypeOptions,
+} from './options.ts';
 import type { TableView } from './table-view.ts';
 import { timestampedSerde } from './timestamped.ts';
 
@@ -27,6 +34,12 @@ export interface StreamHandle<K, V> {
   readonly keyChanged: boolean;
 }
 
+/** A window takes records until T reaches its end and grace, or, with an inclusive end, until T has passed them. */
+export interface WindowClose {
+  readonly graceMs: number;
+  readonly endInclusive: boolean;
+}
+
 /** Where a table stands in the graph. */
 export interface TableHandle<K, V> {
   readonly node: string;
@@ -36,6 +49,8 @@ export interface TableHandle<K, V> {
   readonly view: TableView<K, V>;
   /** The store's name, if the user gave it one. */
   readonly queryable?: string | undefined;
+  /** Of windowed tables, and of those derived from them row by row: when a row is final. */
+  readonly windowClose?: WindowClose;
 }
 
 /** Where a global table is read; every processor may, without being connected. */
@@ -57,6 +72,7 @@ interface AddOperator<KIn, VIn, KOut, VOut> {
   readonly supplier: ProcessorSupplier<KIn, VIn, KOut, VOut>;
   readonly stores?: readonly string[];
   readonly keepsKey: boolean;
+  readonly timerKeySerde?: Serde<unknown>;
 }
 
 export class DslGraph {
@@ -123,6 +139,11 @@ export class DslGraph {
     return named === undefined ? generated : checkName(named);
   }
 
+  /** A name that the counter does not know of. */
+  checkedName(named: string): string {
+    return checkName(named);
+  }
+
   /** As `nodeName`, for operators made of several nodes. */
   suffixedName(named: string | undefined, suffix: string, prefix: string): string {
     return this.nodeName(named === undefined ? undefined : `${named}${suffix}`, prefix);
@@ -143,17 +164,17 @@ export class DslGraph {
     node: string,
     keySerde: Serde<K> | undefined,
     valueSerde: Serde<V> | undefined,
-    logging: boolean | undefined,
+    { logging, versioned }: Pick<Materialized<K, V>, 'logging' | 'versioned'>,
   ): void {
     const hint = `give ${node} materialized: { keySerde, valueSerde }`;
+    const keys = needSerde('key', node, hint, keySerde) as Serde<unknown>;
+    const values = needSerde('value', node, hint, valueSerde);
+    const common = { name, keySerde: keys, changelog: logging ?? true };
+    const plain = { kind: 'key-value' as const, valueSerde: timestampedSerde(values) as Serde<unknown> };
     this.addStore(
-      {
-        name,
-        kind: 'key-value',
-        keySerde: needSerde('key', node, hint, keySerde) as Serde<unknown>,
-        valueSerde: timestampedSerde(needSerde('value', node, hint, valueSerde)) as Serde<unknown>,
-        changelog: logging ?? true,
-      },
+      versioned === undefined
+        ? { ...common, ...plain }
+        : { ...common, kind: 'versioned', valueSerde: values as Serde<unknown>, ...versioned },
       [node],
     );
   }
@@ -250,6 +271,11 @@ export class DslGraph {
       'build both with one builder',
     );
   }
+}
+
+/** Whether a source's table has a store even if nobody below reads it. */
+export function isStored<K, V>(materialized: SameTypeOptions<K, V>['materialized']): boolean {
+  return materialized?.name !== undefined || materialized?.versioned !== undefined;
 }
 
 /** Options of a store with all that may be left out filled in from above. */

@@ -39,6 +39,7 @@ export function joinTables<K, VL, VR, VOut>(
         other: readers.right,
         joiner,
         rule: sideRule(kind, 'left'),
+        versioned: left.view.versioned,
         demand,
       }),
     stores: readers.right.stores,
@@ -52,6 +53,7 @@ export function joinTables<K, VL, VR, VOut>(
         other: readers.left,
         joiner: (own, other, key) => joiner(other, own, key),
         rule: sideRule(kind, 'right'),
+        versioned: right.view.versioned,
         demand,
       }),
     stores: readers.left.stores,
@@ -65,11 +67,12 @@ export function joinTables<K, VL, VR, VOut>(
   });
   const keySerde = materialized?.keySerde ?? left.keySerde;
   const valueSerde = materialized?.valueSerde;
-  if (store !== undefined) graph.addTableStore(store, merge, keySerde, valueSerde, materialized?.logging);
+  if (store !== undefined) graph.addTableStore(store, merge, keySerde, valueSerde, materialized ?? {});
   const view: TableView<K, VOut> =
     store === undefined
       ? joinedView(left.view, right.view, joiner, kind, demand)
       : {
+          versioned: materialized?.versioned !== undefined,
           reader: () => storeReader(store),
           sendOldValues: () => joinSendsOldValues(left.view, right.view, demand),
         };

@@ -1,10 +1,15 @@
-/**
- * The class behind KGroupedStream. The repartition topic, when the key had changed, is
- * made by the first aggregate; a second one shares it if the group has a name, as in Kafka Streams.
- */
+/** The class behind KGroupedStream: names, an operator node, and the table below it. */
 import { longSerde, type Serde } from '../serde/serde.ts';
-import type { KGroupedStream, KTable } from './api.ts';
+import type {
+  CogroupedKStream,
+  KGroupedStream,
+  KTable,
+  SessionWindowedKStream,
+  TimeWindowedKStream,
+} from './api.ts';
+import { CogroupedKStreamImpl } from './cogrouped-kstream.ts';
 import type { DslGraph, StreamHandle } from './dsl-graph.ts';
+import { GroupedSource } from './grouped-source.ts';
 import { StreamAggregate } from './operators/stream-aggregate.ts';
 import {
   type AggregateOptions,
@@ -17,21 +22,26 @@ import {
   type TableOptions,
 } from './options.ts';
 import { type Demand, storedView } from './table-view.ts';
+import { SessionWindowedKStreamImpl, TimeWindowedKStreamImpl } from './windowed-kstream.ts';
+import type { AnyWindows, FixedWindows, SessionWindows } from './windows.ts';
+
+/** The groups behind the interfaces: cogroup takes those of others. */
+const groupedSources = new WeakMap<object, GroupedSource<unknown, unknown>>();
 
 export class KGroupedStreamImpl<K, V> implements KGroupedStream<K, V> {
   readonly #graph: DslGraph;
   readonly #stream: StreamHandle<K, V>;
-  readonly #name: string | undefined;
-  #repartitioned: StreamHandle<K, V> | undefined;
+  readonly #source: GroupedSource<K, V>;
 
   constructor(graph: DslGraph, stream: StreamHandle<K, V>, grouped: Grouped<K, V>) {
     this.#graph = graph;
-    this.#name = grouped.name;
     this.#stream = {
       ...stream,
       keySerde: grouped.keySerde ?? stream.keySerde,
       valueSerde: asSerde(grouped.valueSerde) ?? stream.valueSerde,
     };
+    this.#source = new GroupedSource(graph, this.#stream, grouped.name);
+    groupedSources.set(this, this.#source as GroupedSource<unknown, unknown>);
   }
 
   count(options: TableOptions<K, number> = {}): KTable<K, number> {
@@ -65,6 +75,21 @@ export class KGroupedStreamImpl<K, V> implements KGroupedStream<K, V> {
     return this.#fold<A>('KSTREAM-AGGREGATE-', options, undefined, initializer, aggregator);
   }
 
+  windowedBy(windows: FixedWindows): TimeWindowedKStream<K, V>;
+  windowedBy(windows: SessionWindows): SessionWindowedKStream<K, V>;
+  windowedBy(windows: AnyWindows): TimeWindowedKStream<K, V> | SessionWindowedKStream<K, V> {
+    return windows.type === 'session'
+      ? new SessionWindowedKStreamImpl(this.#source, windows, 'onWindowUpdate')
+      : new TimeWindowedKStreamImpl(this.#source, windows, 'onWindowUpdate');
+  }
+
+  cogroup<A>(aggregator: Aggregator<K, V, A>): CogroupedKStream<K, A> {
+    return new CogroupedKStreamImpl<K, A>(this.#graph, [], (group) => groupedSources.get(group)).cogroup(
+      this,
+      aggregator,
+    );
+  }
+
   #fold<A>(
     prefix: string,
     { named, materialized }: SameTypeOptions<K, A>,
@@ -75,7 +100,7 @@ export class KGroupedStreamImpl<K, V> implements KGroupedStream<K, V> {
     const graph = this.#graph;
     const store = graph.storeName(materialized?.name, prefix);
     const node = graph.nodeName(named, prefix);
-    const from = this.#stream.keyChanged ? this.#repartition(store) : this.#stream;
+    const from = this.#source.partitioned(store);
     const demand: Demand = { oldValues: false };
     graph.addOperator({
       name: node,
@@ -85,8 +110,8 @@ export class KGroupedStreamImpl<K, V> implements KGroupedStream<K, V> {
     });
     const keySerde = materialized?.keySerde ?? this.#stream.keySerde;
     const valueSerde = asSerde(materialized?.valueSerde) ?? defaultSerde;
-    graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
-    const view = storedView<K, A>(store, demand);
+    graph.addTableStore(store, node, keySerde, valueSerde, materialized ?? {});
+    const view = storedView<K, A>(store, demand, materialized?.versioned !== undefined);
     return graph.table({
       node,
       keySerde,
@@ -95,15 +120,5 @@ export class KGroupedStreamImpl<K, V> implements KGroupedStream<K, V> {
       view,
       queryable: materialized?.name,
     });
-  }
-
-  #repartition(store: string): StreamHandle<K, V> {
-    if (this.#repartitioned !== undefined && this.#name !== undefined) {
-      // Names are taken all the same, so that those after them are Kafka Streams'.
-      this.#graph.repartitionNames(this.#name);
-      return this.#repartitioned;
-    }
-    this.#repartitioned = this.#graph.repartition(this.#stream, this.#name ?? store, {}, true);
-    return this.#repartitioned;
   }
 }

@@ -82,8 +82,8 @@ export class KGroupedTableImpl<K, V> implements KGroupedTable<K, V> {
     });
     const keySerde = materialized?.keySerde ?? this.#grouped.keySerde;
     const valueSerde = asSerde(materialized?.valueSerde) ?? defaultSerde;
-    graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
-    const view = storedView<K, A>(store, demand);
+    graph.addTableStore(store, node, keySerde, valueSerde, materialized ?? {});
+    const view = storedView<K, A>(store, demand, materialized?.versioned !== undefined);
     return graph.table({
       node,
       keySerde,

@@ -5,7 +5,7 @@
 
 import type { ProcessorSupplier, Record } from '../graph/processor.ts';
 import type { Serde } from '../serde/serde.ts';
-import type { BranchedKStream, KGroupedStream, KStream, KTable } from './api.ts';
+import type { BranchedKStream, GlobalKTable, KGroupedStream, KStream, KTable } from './api.ts';
 import type {
   AsyncOptions,
   AsyncProcessOptions,
@@ -15,7 +15,8 @@ import type {
 } from './async-options.ts';
 import { mapValuesAsync, processAsync } from './async-streams.ts';
 import { BranchedKStreamImpl } from './branched-kstream.ts';
-import { type DslGraph, materializedSerdes, type StreamHandle } from './dsl-graph.ts';
+import { type DslGraph, isStored, materializedSerdes, type StreamHandle } from './dsl-graph.ts';
+import { joinGlobalTable, joinStreamTable } from './join-stream-table.ts';
 import { joinStreams, type Preserved } from './join-streams.ts';
 import { KGroupedStreamImpl } from './kgrouped-stream.ts';
 import { fixedKey } from './operators/fixed-key.ts';
@@ -26,7 +27,6 @@ import { StreamFlatMapValues } from './operators/stream-flat-map-values.ts';
 import { StreamMap } from './operators/stream-map.ts';
 import { StreamMapValues } from './operators/stream-map-values.ts';
 import { StreamPeek } from './operators/stream-peek.ts';
-import { StreamTableJoin } from './operators/stream-table-join.ts';
 import { TableSource, type TableSourceDemand, tableSourceView } from './operators/table-source.ts';
 import type {
   ForeachAction,
@@ -36,6 +36,7 @@ import type {
   KeyValue,
   KeyValueMapper,
   Named,
+  OuterStreamJoined,
   Predicate,
   Printed,
   ProcessOptions,
@@ -43,16 +44,19 @@ import type {
   Produced,
   Repartitioned,
   SameTypeOptions,
-  StreamJoined,
   TypePredicate,
   ValueJoiner,
   ValueMapper,
 } from './options.ts';
 import { needSerde } from './options.ts';
+import { windowedPartitioner } from './windows.ts';
 
 const inner: Preserved = { left: false, right: false };
 const left: Preserved = { left: true, right: false };
 const outer: Preserved = { left: true, right: true };
+
+type Joinable<K> = KStream<K, unknown> | KTable<K, unknown> | GlobalKTable<unknown, unknown>;
+type AnyFunction = (...args: never[]) => unknown;
 
 /** What a new operator changes of the stream it hangs under. */
 type Changes<K, V> = Partial<Pick<StreamHandle<K, V>, 'keySerde' | 'valueSerde' | 'keyChanged'>>;
@@ -146,11 +150,12 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
   to(topic: string | ((record: Record<K, V>) => string), produced: Produced<K, V> = {}): void {
     const name = this.#graph.nodeName(produced.named, 'KSTREAM-SINK-');
     const hint = 'give `to` its keySerde and valueSerde';
-    const { partitioner } = produced;
+    const keySerde = needSerde('key', name, hint, produced.keySerde, this.#handle.keySerde);
+    const partitioner = produced.partitioner ?? windowedPartitioner(keySerde);
     this.#graph.topology.addSink<K, V>({
       name,
       topic,
-      keySerde: needSerde('key', name, hint, produced.keySerde, this.#handle.keySerde),
+      keySerde,
       valueSerde: needSerde('value', name, hint, produced.valueSerde, this.#handle.valueSerde) as Serde<V>,
       parents: [this.#handle.node],
       ...(partitioner === undefined ? {} : { partitioner }),
@@ -188,7 +193,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     const from = this.#handle.keyChanged
       ? graph.repartition({ ...this.#handle, keySerde, valueSerde }, node, {}, true)
       : this.#handle;
-    const demand: TableSourceDemand = { oldValues: false, stored: materialized?.name !== undefined };
+    const demand: TableSourceDemand = { oldValues: false, stored: isStored(materialized) };
     graph.addOperator({
       name: node,
       parents: [from.node],
@@ -196,9 +201,14 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
       keepsKey: true,
     });
     const materialize = (): void =>
-      graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
+      graph.addTableStore(store, node, keySerde, valueSerde, materialized ?? {});
     if (demand.stored) materialize();
-    const view = tableSourceView<K, NonNullable<V>>(store, demand, materialize);
+    const view = tableSourceView<K, NonNullable<V>>(
+      store,
+      demand,
+      materialize,
+      materialized?.versioned !== undefined,
+    );
     const queryable = materialized?.name;
     return graph.table({ node, keySerde, valueSerde, sources: from.sources, view, queryable });
   }
@@ -258,35 +268,29 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     this.#below('KSTREAM-PRINTER-', printed, () => new StreamPeek(line), true, {});
   }
 
-  join<V2, VOut>(
-    other: KStream<K, V2> | KTable<K, V2>,
-    joiner: ValueJoiner<K, V, V2, VOut>,
-    third?: JoinWindows | Joined<K, V>,
-    fourth?: StreamJoined<K, V, V2>,
-  ): KStream<K, VOut> {
-    const safe = joiner as ValueJoiner<K, V | null, V2 | null, VOut>;
-    if (this.#graph.isTable(other))
-      return this.#joinTable(other as KTable<K, V2>, safe, third as Joined<K, V>, false);
-    return this.#joinStream(other as KStream<K, V2>, safe, third as JoinWindows, fourth, inner);
+  join(
+    other: Joinable<K>,
+    second: AnyFunction,
+    third?: JoinWindows | Joined<K, V> | AnyFunction,
+    fourth?: OuterStreamJoined<K, V, never> | Named,
+  ): KStream<K, never> {
+    return this.#join(other, second, third, fourth, false);
   }
 
-  leftJoin<V2, VOut>(
-    other: KStream<K, V2> | KTable<K, V2>,
-    joiner: ValueJoiner<K, V, V2 | null, VOut>,
-    third?: JoinWindows | Joined<K, V>,
-    fourth?: StreamJoined<K, V, V2>,
-  ): KStream<K, VOut> {
-    const safe = joiner as ValueJoiner<K, V | null, V2 | null, VOut>;
-    if (this.#graph.isTable(other))
-      return this.#joinTable(other as KTable<K, V2>, safe, third as Joined<K, V>, true);
-    return this.#joinStream(other as KStream<K, V2>, safe, third as JoinWindows, fourth, left);
+  leftJoin(
+    other: Joinable<K>,
+    second: AnyFunction,
+    third?: JoinWindows | Joined<K, V> | AnyFunction,
+    fourth?: OuterStreamJoined<K, V, never> | Named,
+  ): KStream<K, never> {
+    return this.#join(other, second, third, fourth, true);
   }
 
   outerJoin<V2, VOut>(
     other: KStream<K, V2>,
     joiner: ValueJoiner<K, V | null, V2 | null, VOut>,
     windows: JoinWindows,
-    joined?: StreamJoined<K, V, V2>,
+    joined?: OuterStreamJoined<K, V, V2>,
   ): KStream<K, VOut> {
     return this.#joinStream(other, joiner, windows, joined, outer);
   }
@@ -295,37 +299,40 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     other: KStream<K, V2>,
     joiner: ValueJoiner<K, V | null, V2 | null, VOut>,
     windows: JoinWindows,
-    joined: StreamJoined<K, V, V2> | undefined,
+    joined: OuterStreamJoined<K, V, V2> | undefined,
     preserved: Preserved,
   ): KStream<K, VOut> {
     const right = this.#graph.streamHandle(other);
     return joinStreams(this.#graph, this.#handle, right, joiner, windows, joined ?? {}, preserved);
   }
 
-  #joinTable<VT, VOut>(
-    table: KTable<K, VT>,
-    joiner: ValueJoiner<K, V, VT | null, VOut>,
-    joined: Joined<K, V> | undefined,
+  /** What is joined decides what the arguments are; api.ts has a signature for each. */
+  #join<V2, VOut>(
+    other: Joinable<K>,
+    second: AnyFunction,
+    third: JoinWindows | Joined<K, V> | AnyFunction | undefined,
+    fourth: OuterStreamJoined<K, V, V2> | Named | undefined,
     isLeft: boolean,
   ): KStream<K, VOut> {
     const graph = this.#graph;
-    const right = graph.tableHandle(table);
-    const { name, ...serdes } = joined ?? {};
-    const from = this.#handle.keyChanged
-      ? graph.repartition(this.#handle, name ?? this.#handle.node, serdes, !isLeft)
-      : this.#handle;
-    const sources = graph.copartition(from.sources, right.sources);
-    const node = graph.nodeName(name, isLeft ? 'KSTREAM-LEFTJOIN-' : 'KSTREAM-JOIN-');
-    const reader = right.view.reader();
-    graph.addOperator({
-      name: node,
-      parents: [from.node],
-      supplier: () => new StreamTableJoin(reader, joiner, isLeft),
-      stores: reader.stores,
-      keepsKey: true,
-    });
-    const keySerde = serdes.keySerde ?? from.keySerde;
-    return graph.stream<K, VOut>({ node, keySerde, valueSerde: undefined, sources, keyChanged: false });
+    const joiner = second as ValueJoiner<K, V | null, V2 | null, VOut>;
+    if (graph.isGlobalTable(other))
+      return joinGlobalTable(
+        graph,
+        this.#handle,
+        other as GlobalKTable<unknown, V2>,
+        second as KeyValueMapper<K, V, unknown>,
+        third as ValueJoiner<K, V, V2 | null, VOut>,
+        (fourth ?? {}) as Named,
+        isLeft,
+      );
+    if (graph.isTable(other)) {
+      const joined = (third ?? {}) as Joined<K, V>;
+      return joinStreamTable(graph, this.#handle, other as KTable<K, V2>, joiner, joined, isLeft);
+    }
+    const joined = fourth as OuterStreamJoined<K, V, V2> | undefined;
+    const preserved = isLeft ? left : inner;
+    return this.#joinStream(other as KStream<K, V2>, joiner, third as JoinWindows, joined, preserved);
   }
 
   #selectKey<K2>(mapper: KeyValueMapper<K, V, K2>, named: string | undefined): KStream<K2, V> {

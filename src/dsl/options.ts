@@ -85,14 +85,34 @@ export interface Joined<K, V> {
   readonly name?: string;
   readonly keySerde?: Serde<K>;
   readonly valueSerde?: SerdeFor<NonNullable<V>>;
+  /**
+   * Holds each stream record back until the newest one is so many milliseconds ahead, so that changes of the
+   * table that come late are seen. The table must be versioned.
+   */
+  readonly gracePeriodMs?: number;
 }
 
-export interface StreamJoined<K, V, VOther> extends Joined<K, V> {
+export interface StreamJoined<K, V, VOther> extends Omit<Joined<K, V>, 'gracePeriodMs'> {
   /** Names the join's stores, and so their changelogs. */
   readonly storeName?: string;
   readonly otherValueSerde?: SerdeFor<NonNullable<VOther>>;
   /** False: the windows are lost when the task moves. */
   readonly logging?: boolean;
+}
+
+/** Of a left or outer join. */
+export interface OuterStreamJoined<K, V, VOther> extends StreamJoined<K, V, VOther> {
+  /**
+   * `strict`: a record without partner comes out once, after its window and grace are over, and then nothing
+   * joins it any more; what is later than the grace is dropped. Also on an idle input (see `idleMs`). Without it
+   * unmatched records come out as in Kafka Streams, sometimes before a partner.
+   */
+  readonly unmatched?: 'strict';
+  /**
+   * Of `strict`: an input that is read to its end for so long counts as idle, and from then on the join's time
+   * goes on with the wall clock. Default 5000, at least 1.
+   */
+  readonly idleMs?: number;
 }
 
 export interface Materialized<K, V> {
@@ -101,10 +121,31 @@ export interface Materialized<K, V> {
   readonly valueSerde?: Serde<V>;
   /** False: the table is lost when the task moves. */
   readonly logging?: boolean;
+  /** Keeps the rows of the past too; the table needs a name then. */
+  readonly versioned?: VersionedOptions;
+}
+
+/**
+ * A versioned table's store. Changes that come out of order go into its history and do not take part in joins and
+ * aggregates; stream-table joins look up the row as of the stream record's time.
+ */
+export interface VersionedOptions {
+  /** How far back from the newest change, in milliseconds; what is older is refused. */
+  readonly historyRetentionMs: number;
 }
 
 export interface TableOptions<K, V> extends Named {
   readonly materialized?: Materialized<K, V>;
+}
+
+/** The other table's key for a row of this one; null when it has none. Must be pure. */
+export type ForeignKeyExtractor<K, V, KO> = (value: V, key: K) => KO | null;
+
+/** Of a join by foreign key. `named` also names its topics and the store of subscriptions. */
+export interface ForeignKeyJoinOptions<K, V, KO, VOut> extends TableOptions<K, VOut> {
+  readonly foreignKeyExtractor: ForeignKeyExtractor<K, V, KO>;
+  /** How the other table's topic is partitioned, when not by Kafka's default; the value is always null. */
+  readonly otherPartitioner?: StreamPartitioner;
 }
 
 /** Of an operator that keeps the type of its values. */
@@ -182,6 +223,30 @@ export function needSerde<T>(
   const found = choices.find((serde) => serde !== undefined);
   if (found !== undefined) return asSerde(found);
   throw invalidTopology(`${node} has no ${what} serde: an operator above it changed the ${what}`, hint);
+}
+
+const idleMsDefault = 5_000;
+
+/** Undefined: unmatched records come out as in Kafka Streams. Errors: TOPOLOGY_INVALID. */
+export function checkUnmatched<K, V, VOther>(
+  { unmatched, idleMs }: OuterStreamJoined<K, V, VOther>,
+  isInner: boolean,
+): { readonly idleMs: number } | undefined {
+  if (unmatched === undefined) {
+    if (idleMs === undefined) return undefined;
+    throw invalidTopology(
+      'a join has idleMs, which only strict joins use',
+      "give it unmatched: 'strict' too",
+    );
+  }
+  if (unmatched !== 'strict')
+    throw invalidTopology(`unmatched can be 'strict' or left out, not ${JSON.stringify(unmatched)}`);
+  if (isInner)
+    throw invalidTopology("an inner join has no unmatched records: unmatched: 'strict' means nothing to it");
+  const checked = idleMs ?? idleMsDefault;
+  if (!Number.isSafeInteger(checked) || checked < 1)
+    throw invalidTopology(`a join needs idleMs in whole milliseconds, at least 1, not ${String(idleMs)}`);
+  return { idleMs: checked };
 }
 
 /** Errors: TOPOLOGY_INVALID for a window that is not one, or that leaves out its grace. */

@@ -8,7 +8,7 @@ import type { StoreSpec } from '../graph/node.ts';
 import { type AddGlobalStore, patternTopic, type Topology, wholeName } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { GlobalKTable, KStream, KTable } from './api.ts';
-import { DslGraph, materializedSerdes } from './dsl-graph.ts';
+import { DslGraph, isStored, materializedSerdes } from './dsl-graph.ts';
 import { KStreamImpl } from './kstream.ts';
 import { KTableImpl } from './ktable.ts';
 import { TableSource, type TableSourceDemand, tableSourceView } from './operators/table-source.ts';
@@ -19,6 +19,23 @@ export interface ConsumedTable<K, V> extends Consumed<K, V> {
   readonly materialized?: Materialized<K, V>;
 }
 
+/**
+ * The DSL: makes a topology of streams, tables and operators on them, for StreamsApp or TopologyTestDriver.
+ *
+ * @example
+ * ```ts
+ * import { StreamsBuilder, stringSerde } from 'millrace';
+ *
+ * const builder = new StreamsBuilder();
+ * builder
+ *   .stream<string, string>('names', { keySerde: stringSerde, valueSerde: stringSerde })
+ *   .mapValues((name) => `Hello ${name}`)
+ *   .to('greetings', { valueSerde: stringSerde });
+ * console.log(builder.build().describe());
+ * // prints: Topologies:
+ * //    Sub-topology: 0
+ * ```
+ */
 export class StreamsBuilder {
   readonly #graph = new DslGraph({
     stream: (graph, handle) => new KStreamImpl(graph, handle),
@@ -56,7 +73,7 @@ export class StreamsBuilder {
     const source = graph.suffixedName(consumed.named, '-source', 'KSTREAM-SOURCE-');
     const node = graph.nodeName(consumed.named, 'KTABLE-SOURCE-');
     const parent = this.#source([topic], consumed, source);
-    const demand: TableSourceDemand = { oldValues: false, stored: materialized?.name !== undefined };
+    const demand: TableSourceDemand = { oldValues: false, stored: isStored(materialized) };
     graph.addOperator({
       name: node,
       parents: [parent],
@@ -65,10 +82,10 @@ export class StreamsBuilder {
     });
     const { keySerde, valueSerde } = materializedSerdes(materialized, consumed.keySerde, consumed.valueSerde);
     const materialize = (): void =>
-      graph.addTableStore(store, node, keySerde, valueSerde, materialized?.logging);
+      graph.addTableStore(store, node, keySerde, valueSerde, materialized ?? {});
     if (demand.stored) materialize();
     const sources = [{ name: topic, internal: false }];
-    const view = tableSourceView<K, V>(store, demand, materialize);
+    const view = tableSourceView<K, V>(store, demand, materialize, materialized?.versioned !== undefined);
     const queryable = materialized?.name;
     return graph.table<K, V>({ node, keySerde, valueSerde, sources, view, queryable });
   }

@@ -6,7 +6,8 @@
 import type { ProcessorContext } from '../graph/processor.ts';
 import { TableStore, type ValueAndTimestamp } from './timestamped.ts';
 
-export type ValueGetter<K, V> = (key: K) => ValueAndTimestamp<V> | undefined;
+/** `asOfMs`: the row at that time, where the store beneath is versioned; any other gives the present one. */
+export type ValueGetter<K, V> = (key: K, asOfMs?: number) => ValueAndTimestamp<V> | undefined;
 
 /** What an operator connects to read a table: the stores, and the getter made from its own context. */
 export interface TableReader<K, V> {
@@ -15,6 +16,8 @@ export interface TableReader<K, V> {
 }
 
 export interface TableView<K, V> {
+  /** Its rows come from a versioned store: changes may be of the past, and lookups may name a time. */
+  readonly versioned: boolean;
   /** May give the table's source a store. */
   reader(): TableReader<K, V>;
   /**
@@ -34,14 +37,15 @@ export function storeReader<K, V>(name: string): TableReader<K, V> {
     stores: [name],
     open: (context) => {
       const store = new TableStore<K, V>(context, name);
-      return (key) => store.get(key);
+      return (key, asOfMs) => store.get(key, asOfMs);
     },
   };
 }
 
 /** The view of a table that has its own store from the start. */
-export function storedView<K, V>(store: string, demand: Demand): TableView<K, V> {
+export function storedView<K, V>(store: string, demand: Demand, versioned = false): TableView<K, V> {
   return {
+    versioned,
     reader: () => storeReader(store),
     sendOldValues: () => {
       demand.oldValues = true;

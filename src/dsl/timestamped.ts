@@ -3,7 +3,12 @@
  * bytes of milliseconds, big-endian, then the value. `TableStore` is how table operators read and write one.
  */
 import { StreamsError } from '../base/errors.ts';
-import type { KeyValueStore, ProcessorContext } from '../graph/processor.ts';
+import type {
+  KeyValueStore,
+  ProcessorContext,
+  StateStore,
+  VersionedKeyValueStore,
+} from '../graph/processor.ts';
 import type { Serde } from '../serde/serde.ts';
 
 /** Shape: what a table's store holds. `timestamp` in milliseconds since the epoch. */
@@ -43,21 +48,34 @@ export function timestampedSerde<V>(inner: Serde<V>): Serde<ValueAndTimestamp<V>
   };
 }
 
-/** A table's store, typed; created in a processor's `init`. */
+/** What a put into a table's store came to; only a versioned one can say anything but `latest`. */
+export type TablePut = 'latest' | 'out-of-order' | 'expired';
+
+/** A table's store, typed; created in a processor's `init`. Versioned or not, it is used in the same way. */
 export class TableStore<K, V> {
-  readonly #store: KeyValueStore<K, ValueAndTimestamp<V> | null>;
+  readonly #plain: KeyValueStore<K, ValueAndTimestamp<V> | null> | undefined;
+  readonly #versioned: VersionedKeyValueStore<K, V> | undefined;
 
   constructor(context: ProcessorContext<never, never>, name: string) {
-    this.#store = context.getStateStore(name);
+    const store = context.getStateStore<StateStore>(name);
+    if ('historyRetentionMs' in store) this.#versioned = store as VersionedKeyValueStore<K, V>;
+    else this.#plain = store as KeyValueStore<K, ValueAndTimestamp<V> | null>;
   }
 
-  get(key: K): ValueAndTimestamp<V> | undefined {
-    return this.#store.get(key) ?? undefined;
+  /** The row that the key has now or, in a versioned store, that it had at `asOfMs`. */
+  get(key: K, asOfMs?: number): ValueAndTimestamp<V> | undefined {
+    if (this.#versioned !== undefined) return this.#versioned.get(key, asOfMs);
+    return this.#plain?.get(key) ?? undefined;
   }
 
-  /** A null value deletes. */
-  put(key: K, value: V | null, timestamp: number): void {
+  /** A null value deletes. What is `expired` was not stored, and nobody below may hear of it. */
+  put(key: K, value: V | null, timestamp: number): TablePut {
+    if (this.#versioned !== undefined) {
+      const put = this.#versioned.put(key, value, timestamp);
+      return typeof put === 'number' ? 'out-of-order' : put;
+    }
     // Not `delete`, which returns the earlier value and so would have to read it.
-    this.#store.put(key, value === null ? null : { value, timestamp });
+    this.#plain?.put(key, value === null ? null : { value, timestamp });
+    return 'latest';
   }
 }

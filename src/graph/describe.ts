@@ -22,12 +22,13 @@ function sourceTopics({ pattern, topics }: SourceNode): string {
     .join(', ')}]`;
 }
 
-function describeNode(node: GraphNode): string {
+function describeNode(node: GraphNode, companions: ReadonlySet<string>): string {
   if (node.kind === 'source') {
     return `    Source: ${node.name} (topics: ${sourceTopics(node)})\n      --> ${list(node.children)}\n`;
   }
   if (node.kind === 'processor') {
-    return `    Processor: ${node.name} (stores: [${node.stores.join(', ')}])\n      --> ${list(node.children)}\n      <-- ${list(node.parents)}\n`;
+    const stores = node.stores.filter((name) => !companions.has(name));
+    return `    Processor: ${node.name} (stores: [${stores.join(', ')}])\n      --> ${list(node.children)}\n      <-- ${list(node.parents)}\n`;
   }
   const topic =
     typeof node.topic === 'function' ? 'extractor class: per record' : `topic: ${node.topic.name}`;
@@ -43,8 +44,10 @@ function describeGlobal({ source, processor, topic, store }: GlobalStoreSpec): s
 
 export function describeText({ subtopologies, globals }: TopologyParts): string {
   const texts: string[] = [];
-  for (const { id, nodes } of subtopologies)
-    texts[id] = `  Sub-topology: ${id}\n${nodes.map(describeNode).join('')}\n`;
+  for (const { id, nodes, stores } of subtopologies) {
+    const companions = new Set(stores.filter(({ companion }) => companion === true).map(({ name }) => name));
+    texts[id] = `  Sub-topology: ${id}\n${nodes.map((node) => describeNode(node, companions)).join('')}\n`;
+  }
   for (const { id, spec } of globals)
     texts[id] = `  Sub-topology: ${id} for global store (will not generate tasks)\n${describeGlobal(spec)}`;
   // The stray blank stands before the first one only, as in Kafka Streams: viewers compare the text.

@@ -51,6 +51,8 @@ export interface ProcessorNode {
    * then load state by the source record's key for everything downstream.
    */
   readonly keepsKey: boolean;
+  /** Of the keys of its timers; undefined: they are keys of the first source above it. */
+  readonly timerKeySerde: Serde<unknown> | undefined;
   /** Written by the user, not by the DSL: a read that was not declared is an error, not a slow path. */
   readonly handWritten: boolean;
   /** Its supplier makes an AsyncNodeProcessor. Undefined: a plain, synchronous processor. */
@@ -70,16 +72,22 @@ export interface SinkNode {
 
 export type GraphNode = SourceNode | ProcessorNode | SinkNode;
 
-/** A state store's definition. Units: `retentionMs` in milliseconds (window stores only). */
+/**
+ * A state store's definition. Units: milliseconds; `retentionMs` is of window and session stores (Infinity
+ * keeps for ever), `historyRetentionMs` of versioned ones, and each needs its own.
+ */
 export interface StoreSpec {
   readonly name: string;
-  readonly kind: 'key-value' | 'window';
+  readonly kind: 'key-value' | 'window' | 'session' | 'versioned';
   readonly keySerde: Serde<unknown>;
   readonly valueSerde: Serde<unknown>;
   /** False: lost when the task moves. */
   readonly changelog: boolean;
   readonly retentionMs?: number;
   readonly retainDuplicates?: boolean;
+  readonly historyRetentionMs?: number;
+  /** Stands beside another store of its operator; Kafka Streams has none there, so its text form leaves it out. */
+  readonly companion?: boolean;
   /** More settings of the changelog topic, in Kafka's names. */
   readonly topicConfig?: Readonly<globalThis.Record<string, string>>;
 }

@@ -60,6 +60,8 @@ export interface AddProcessor<KIn, VIn, KOut, VOut> {
   readonly handWritten?: boolean;
   /** The supplier makes an AsyncNodeProcessor. */
   readonly asyncStep?: AsyncStep;
+  /** Where timers have keys of their own: by default they are keys of the first source. */
+  readonly timerKeySerde?: Serde<unknown>;
 }
 
 export interface AddSink<K, V> {
@@ -129,6 +131,7 @@ export class Topology {
       parents: [...options.parents],
       children: [],
       keepsKey: options.keepsKey ?? false,
+      timerKeySerde: options.timerKeySerde,
       handWritten: options.handWritten ?? true,
       asyncStep: options.asyncStep,
     };
@@ -163,6 +166,11 @@ export class Topology {
   /** Defines a store and connects it to the named processors. */
   addStateStore(spec: StoreSpec, processors: readonly string[] = []): this {
     this.#checkStoreName(spec.name);
+    if (spec.kind === 'versioned' && !((spec.historyRetentionMs ?? -1) >= 0))
+      throw invalid(
+        `versioned store ${spec.name} needs its historyRetentionMs`,
+        'in milliseconds: how far back a version can be read or put',
+      );
     this.#stores.set(spec.name, spec);
     for (const name of processors) this.connectProcessorAndStateStores(name, [spec.name]);
     return this;

@@ -79,7 +79,19 @@ export const doubleSerde: Serde<number> = {
   deserialize: (bytes) => (bytes === null ? null : sized(bytes, 8, 'a double').readDoubleBE()),
 };
 
-/** JSON text. For examples and small tools; the shop uses Avro. */
+/**
+ * JSON text. For examples and small tools; the shop uses Avro.
+ *
+ * @example
+ * ```ts
+ * import { jsonSerde } from 'millrace';
+ *
+ * const orders = jsonSerde<{ readonly total: number }>();
+ * const bytes = orders.serialize({ total: 30 }, 'orders');
+ * console.log(bytes?.toString(), orders.deserialize(bytes, 'orders')?.total);
+ * // prints: {"total":30} 30
+ * ```
+ */
 export function jsonSerde<T>(): Serde<T> {
   return {
     name: 'json',

@@ -108,6 +108,8 @@ export class CallPlanner {
       timers: { schedule: refuse, cancel: refuse, advanceWatermark: refuse },
       schedule: refuse,
       commit: () => {},
+      // Told when the record is processed.
+      recordDropped: () => {},
       currentSystemTimeMs: () => options.clock.nowMs(),
       currentStreamTimeMs: () => -1,
     };

@@ -6,7 +6,7 @@ import { must } from '../base/assert.ts';
 import type { Clock } from '../base/clock-port.ts';
 import { StreamsError } from '../base/errors.ts';
 import type { AsyncNodeProcessor } from '../graph/async-step.ts';
-import type { ProcessorNode, SinkNode, SourceNode } from '../graph/node.ts';
+import type { ProcessorNode, SinkNode, SourceNode, StoreSpec } from '../graph/node.ts';
 import type {
   Processor,
   ProcessorContext,
@@ -21,11 +21,14 @@ import type { Serde } from '../serde/serde.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
 import type { CallOutcome } from './async-calls.ts';
 import type { Collector } from './collector.ts';
+import { deepFreeze, isFrozenWrite } from './freeze.ts';
 import type { GlobalStores } from './global-stores.ts';
 import type { QueuedRecord } from './record-queue.ts';
 import type { TaskPlan } from './task-plan.ts';
 import type { StoredTimer, TimerIndex } from './timer-index.ts';
 import { StateMiss, type TaskStore, TypedKeyValueStore, TypedWindowStore } from './typed-stores.ts';
+import { TypedVersionedKeyValueStore } from './versioned-store.ts';
+import { TypedSessionStore, TypedSingleWindowStore } from './windowed-stores.ts';
 
 export interface ProcessorGraphOptions {
   readonly plan: TaskPlan;
@@ -33,6 +36,8 @@ export interface ProcessorGraphOptions {
   readonly state: TaskState;
   /** What every processor may read besides its own stores. */
   readonly globals: GlobalStores | undefined;
+  /** Records and stored values cannot be changed in place; for tests. */
+  readonly frozen: boolean;
   readonly timers: TimerIndex;
   readonly collector: Collector;
   readonly clock: Clock;
@@ -41,6 +46,14 @@ export interface ProcessorGraphOptions {
   readonly requestCommit: () => void;
   /** The next result of an async step for the record that is being processed. Errors: those of its call. */
   readonly resultOf: (step: string) => Exclude<CallOutcome, { type: 'failed' }>;
+  readonly dropped: (drop: DroppedRecord) => void;
+}
+
+/** What an operator or a processor said of the record at hand: it has no effect. */
+export interface DroppedRecord {
+  readonly node: string;
+  readonly reason: string;
+  readonly details: Readonly<globalThis.Record<string, string | number>>;
 }
 
 interface LiveNode {
@@ -48,7 +61,7 @@ interface LiveNode {
   readonly processor: Processor<unknown, unknown>;
   readonly context: ProcessorContext<unknown, unknown>;
   readonly stores: readonly (StateStore & TaskStore)[];
-  /** Serializes timer keys: the first source's key serde above the node (its keys are this node's). */
+  /** Serializes timer keys: the node's own serde for them, else the first source's (its keys are this node's). */
   readonly keySerde: Serde<unknown>;
 }
 
@@ -73,11 +86,7 @@ export class ProcessorGraph {
     const { plan, state } = options;
     for (const { spec } of plan.stores) {
       if (spec.name === plan.taskStore) continue;
-      const store =
-        spec.kind === 'key-value'
-          ? new TypedKeyValueStore<unknown, unknown>(spec, state)
-          : new TypedWindowStore<unknown, unknown>(spec, state, { next: () => this.#nextSequence() });
-      this.#stores.set(spec.name, store);
+      this.#stores.set(spec.name, this.#openStore(spec, state));
     }
     for (const node of plan.subtopology.sinks) this.#sinks.set(node.name, node);
     for (const node of plan.subtopology.processors) this.#live.set(node.name, this.#bringToLife(node));
@@ -159,11 +168,21 @@ export class ProcessorGraph {
     for (const { processor } of this.#live.values()) processor.close?.();
   }
 
+  #openStore(spec: StoreSpec, state: TaskState): StateStore & TaskStore {
+    if (spec.kind === 'key-value')
+      return new TypedKeyValueStore<unknown, unknown>(spec, state, this.#options.frozen);
+    if (spec.kind === 'versioned') return new TypedVersionedKeyValueStore<unknown, unknown>(spec, state);
+    if (spec.kind === 'session') return new TypedSessionStore<unknown, unknown>(spec, state);
+    if (spec.retainDuplicates !== true) return new TypedSingleWindowStore<unknown, unknown>(spec, state);
+    return new TypedWindowStore<unknown, unknown>(spec, state, { next: () => this.#nextSequence() });
+  }
+
   #bringToLife(node: ProcessorNode): LiveNode {
     const stores = node.stores.map((name) =>
       must(this.#stores.get(name), `store ${name} is not part of this task`),
     );
-    const keySerde = must(this.#options.plan.subtopology.sources[0], 'a sub-topology has a source').keySerde;
+    const firstSource = must(this.#options.plan.subtopology.sources[0], 'a sub-topology has a source');
+    const keySerde = node.timerKeySerde ?? firstSource.keySerde;
     return { node, processor: node.supplier(), stores, keySerde, context: this.#contextOf(node, keySerde) };
   }
 
@@ -184,6 +203,7 @@ export class ProcessorGraph {
   }
 
   #deliver(child: string, record: Record<unknown, unknown>, fromSource: boolean): void {
+    if (this.#options.frozen) deepFreeze(record);
     const live = this.#live.get(child);
     if (live === undefined) {
       const sink = this.#sinks.get(child);
@@ -196,6 +216,17 @@ export class ProcessorGraph {
       if (live.node.asyncStep === undefined) live.processor.process(record);
       else this.#applyResult(child, record);
     } catch (error) {
+      if (this.#options.frozen && isFrozenWrite(error))
+        throw new StreamsError(
+          'PROCESSING_FAILED',
+          `processor ${child} changed in place what it was given, has forwarded or has stored`,
+          {
+            context: { node: child },
+            hint: 'make a new one: { ...record, value: { ...record.value, … } }',
+            cause: error,
+            kind: 'user',
+          },
+        );
       // A hand-written processor directly under its source had its say in `prefetch`: what it did not
       // declare there is its mistake, and to run it twice could repeat effects outside.
       if (
@@ -205,7 +236,7 @@ export class ProcessorGraph {
         live.processor.prefetch !== undefined
       ) {
         throw new StreamsError('STATE_NOT_LOADED', `processor ${child} read state it had not declared`, {
-          context: { node: child, store: error.request.store },
+          context: { node: child, store: error.store },
           hint: 'return the key from its prefetch(record)',
         });
       }
@@ -219,7 +250,7 @@ export class ProcessorGraph {
   }
 
   #contextOf(node: ProcessorNode, keySerde: Serde<unknown>): ProcessorContext<unknown, unknown> {
-    const { plan, applicationId, clock, currentRecord, streamTimeMs, requestCommit } = this.#options;
+    const { plan, applicationId, clock, currentRecord, streamTimeMs, requestCommit, dropped } = this.#options;
     return {
       taskId: plan.taskId,
       applicationId,
@@ -265,6 +296,7 @@ export class ProcessorGraph {
         this.#punctuations.add(punctuation);
         return () => this.#punctuations.delete(punctuation);
       },
+      recordDropped: (reason, details = {}) => dropped({ node: node.name, reason, details }),
       commit: requestCommit,
       currentSystemTimeMs: () => clock.nowMs(),
       currentStreamTimeMs: streamTimeMs,

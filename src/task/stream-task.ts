@@ -24,7 +24,7 @@ import { type CallCounters, CallFailure } from './async-calls.ts';
 import { AsyncSteps } from './async-steps.ts';
 import { Collector } from './collector.ts';
 import type { GlobalStores } from './global-stores.ts';
-import { ProcessorGraph } from './processor-graph.ts';
+import { type DroppedRecord, ProcessorGraph } from './processor-graph.ts';
 import { type QueuedRecord, RecordQueue } from './record-queue.ts';
 import { recordBytes, recordBytesMax } from './record-size.ts';
 import type { TaskPlan } from './task-plan.ts';
@@ -38,6 +38,8 @@ export interface TaskOptions {
   readonly state: TaskState;
   /** Of the instance; undefined where the topology has none. */
   readonly globals?: GlobalStores | undefined;
+  /** Records and stored values cannot be changed in place; for tests. */
+  readonly frozen?: boolean;
   readonly clock: Clock;
   readonly log: Logger;
   readonly failurePolicy: FailurePolicy;
@@ -86,6 +88,8 @@ export class StreamTask {
   readonly #options: TaskOptions;
   /** Offsets that the group has committed, by topic; undefined before the first commit. */
   readonly #committed = new Map<string, number>();
+  /** What the work at hand has dropped. */
+  readonly #drops: DroppedRecord[] = [];
   #streamTimeMs = -1;
   #current: QueuedRecord | undefined;
   #commitRequested = false;
@@ -112,11 +116,13 @@ export class StreamTask {
       applicationId: options.applicationId,
       state: options.state,
       globals: options.globals,
+      frozen: options.frozen ?? false,
       timers: this.#timers,
       collector: this.#collector,
       clock: options.clock,
       currentRecord: () => this.#current,
       streamTimeMs: () => this.#streamTimeMs,
+      dropped: (drop) => this.#drops.push(drop),
       requestCommit: () => {
         this.#commitRequested = true;
       },
@@ -259,6 +265,11 @@ export class StreamTask {
 
   hasDueWallTimers(nowMs: number): boolean {
     return this.#timers.due('wall', nowMs) !== undefined;
+  }
+
+  /** When the next wall-clock timer is due; undefined when there is none. */
+  nextWallTimerMs(): number | undefined {
+    return this.#timers.due('wall', Number.POSITIVE_INFINITY)?.dueMs;
   }
 
   /** Order: only when the inputs have been read up to ends fetched at or after `nowMs`. */
@@ -456,7 +467,18 @@ export class StreamTask {
   #processed(queued: QueuedRecord, failure: StreamsError | undefined): void {
     this.#current = undefined;
     this.#asyncSteps?.endRecord();
+    this.#tellDrops(queued);
     if (failure !== undefined) this.#park(queued, 'processing', failure);
+  }
+
+  /** Only now: a record that is processed again after a slow read is dropped once all the same. */
+  #tellDrops(queued: QueuedRecord | undefined): void {
+    for (const { node, reason, details } of this.#drops) {
+      this.counters.dropped++;
+      const where = queued === undefined ? { taskId: this.id } : this.#where(queued);
+      this.#options.log.warn('record dropped', { ...where, node, reason, ...details });
+    }
+    this.#drops.length = 0;
   }
 
   /** Runs `work` under a savepoint; slow reads are loaded and the work done again. The error, or undefined. */
@@ -470,6 +492,7 @@ export class StreamTask {
     const state = this.state.savepoint();
     const outputs = this.#collector.savepoint();
     const timers = this.#timers.savepoint();
+    const drops = this.#drops.length;
     try {
       work();
       return undefined;
@@ -477,6 +500,7 @@ export class StreamTask {
       this.state.rollback(state);
       this.#collector.rollback(outputs);
       this.#timers.rollback(timers);
+      this.#drops.length = drops;
       return error instanceof StateMiss ? error : asStreamsError(error, 'PROCESSING_FAILED');
     }
   }
@@ -485,7 +509,7 @@ export class StreamTask {
     let miss = first;
     for (let attempt = 1; attempt < slowReadsMax; attempt++) {
       this.state.slowReads++;
-      await this.#load([miss.request]);
+      await this.#load(miss.requests);
       const failure = this.#attempt(work);
       if (!(failure instanceof StateMiss)) return failure;
       miss = failure;
@@ -536,6 +560,7 @@ export class StreamTask {
           this.#graph.fireTimer(timer);
         });
         if (failure !== undefined) throw this.#withoutRecord(failure, `timer ${timer.name}`, timer.node);
+        this.#tellDrops(undefined);
         fired++;
         this.counters.timersFired++;
       }
@@ -549,6 +574,7 @@ export class StreamTask {
     for (const call of due) {
       const failure = await this.#atomically(call);
       if (failure !== undefined) throw this.#withoutRecord(failure, `a ${type} punctuator`, undefined);
+      this.#tellDrops(undefined);
     }
     this.#endRound();
   }

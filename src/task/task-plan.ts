@@ -97,7 +97,8 @@ export function externalTopics(topology: Topology): string[] {
 const changelogExtraRetentionMs = 86_400_000;
 
 function changelogConfig(spec: StoreSpec): Record<string, string> {
-  if (spec.kind === 'key-value') return { 'cleanup.policy': 'compact', ...spec.topicConfig };
+  if (!['window', 'session'].includes(spec.kind) || spec.retentionMs === Number.POSITIVE_INFINITY)
+    return { 'cleanup.policy': 'compact', ...spec.topicConfig };
   return {
     'cleanup.policy': 'compact,delete',
     'retention.ms': String(
@@ -174,8 +175,23 @@ function checkCopartitioned(
   }
 }
 
+/** An application without tasks would join no group and never be ready; its instances could not share anything out. */
+function requireTasks(topology: Topology, tasks: readonly TaskPlan[]): void {
+  if (tasks.length > 0) return;
+  const patterns = topology
+    .nodes()
+    .flatMap((node) => (node.kind === 'source' && node.pattern !== undefined ? [node.pattern.source] : []));
+  throw new StreamsError(
+    'TOPOLOGY_INVALID',
+    patterns.length > 0
+      ? `no topic that is there matches ${patterns.join(' or ')}`
+      : 'the topology has no stream or table, so there is nothing to run',
+    { hint: patterns.length > 0 ? 'create one before the application starts' : 'add a source' },
+  );
+}
+
 /**
- * Errors: TOPIC_UNKNOWN (an external topic that is not there), PARTITIONS_MISMATCH.
+ * Errors: TOPOLOGY_INVALID (nothing to run), TOPIC_UNKNOWN (an external topic that is not there), PARTITIONS_MISMATCH.
  * Shape: `external` holds the partition count of every topic of `externalTopics`, and of those that records may
  * choose for themselves.
  */
@@ -251,6 +267,7 @@ export function planApplication(
       });
     }
   }
+  requireTasks(topology, tasks);
   const token = tokenTopic(applicationId);
   internalTopics.push({
     name: token,

@@ -12,16 +12,20 @@ import type { KeyValueStore, Prefetch, WindowStore } from '../graph/processor.ts
 import type { Serde } from '../serde/serde.ts';
 import type { Generations, StateEntry } from '../store/generations.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
+import { deepFreeze } from './freeze.ts';
 import { requireRecordFits } from './record-size.ts';
 
 /** Thrown by a read of something that is not in memory. Never leaves the task. */
 export class StateMiss extends Error {
-  readonly request: LoadRequest;
+  readonly store: string;
+  readonly requests: readonly LoadRequest[];
 
-  constructor(request: LoadRequest) {
+  /** `more`: what the same read lacks besides, so that it is loaded in one go. */
+  constructor(request: LoadRequest, more: readonly LoadRequest[] = []) {
     super(`state of store ${request.store} is not loaded`);
     this.name = 'StateMiss';
-    this.request = request;
+    this.store = request.store;
+    this.requests = [request, ...more];
   }
 }
 
@@ -34,11 +38,25 @@ export interface TaskStore {
   requestsForKey(key: unknown): LoadRequest[];
 }
 
-function keyBytes<K>(serde: Serde<K>, key: K, store: string): Buffer {
+export function keyBytes<K>(serde: Serde<K>, key: K, store: string): Buffer {
   const bytes = serde.serialize(key, store);
   if (bytes === null)
     throw new StreamsError('VALUE_NOT_SERIALIZABLE', 'a store key cannot be null', { context: { store } });
   return bytes;
+}
+
+/** The entries of the keys. Errors: one StateMiss for all that are not in memory. */
+export function readMany(store: string, generations: Generations, keys: readonly Buffer[]): StateEntry[] {
+  const missing: LoadRequest[] = [];
+  const found: StateEntry[] = [];
+  for (const key of keys) {
+    const entry = generations.read(mapKey(key));
+    if (entry === undefined) missing.push({ store, key });
+    else found.push(entry);
+  }
+  const [first, ...more] = missing;
+  if (first !== undefined) throw new StateMiss(first, more);
+  return found;
 }
 
 interface KnownKey {
@@ -53,9 +71,12 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
   readonly #keys: Serde<K>;
   readonly #values: Serde<V>;
   readonly #generations: Generations;
+  readonly #kept: (value: unknown) => void;
   #last: KnownKey | undefined;
 
-  constructor(spec: StoreSpec, state: Pick<TaskState, 'generations'>) {
+  /** `frozen`: values that go in or come out cannot be changed afterwards; for tests. */
+  constructor(spec: StoreSpec, state: Pick<TaskState, 'generations'>, frozen = false) {
+    this.#kept = frozen ? deepFreeze : () => {};
     this.name = spec.name;
     this.#keys = spec.keySerde as Serde<K>;
     this.#values = spec.valueSerde as Serde<V>;
@@ -69,10 +90,16 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
     return this.#decode(entry);
   }
 
+  getMany(keys: readonly K[]): readonly (V | undefined)[] {
+    const all = keys.map((key) => keyBytes(this.#keys, key, this.name));
+    return readMany(this.name, this.#generations, all).map((entry) => this.#decode(entry));
+  }
+
   put(key: K, value: V): void {
     const { bytes, mapped } = this.#known(key);
     const valueBytes = this.#values.serialize(value, this.name);
     requireRecordFits({ store: this.name }, bytes, valueBytes);
+    this.#kept(value);
     this.#generations.write(mapped, valueBytes, value, bytes);
   }
 
@@ -131,7 +158,10 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
 
   #decode(entry: StateEntry): V | undefined {
     if (entry.bytes === null) return undefined;
-    if (entry.decoded === undefined) entry.decoded = this.#values.deserialize(entry.bytes, this.name);
+    if (entry.decoded === undefined) {
+      entry.decoded = this.#values.deserialize(entry.bytes, this.name);
+      this.#kept(entry.decoded);
+    }
     return entry.decoded as V;
   }
 }

@@ -1,6 +1,10 @@
 /**
  * Runs a topology in a test without a broker: the real tasks, one partition of each topic, stores in
- * memory, a clock that moves when told. Commits after every record, as Kafka Streams' driver does.
+ * memory, a clock that moves when told. Commits after every record, as Kafka Streams' driver does, or after
+ * every few when told so.
+ *
+ * Records and stored values are frozen: a processor that changes one in place, which a running task would take for
+ * an accident of another record, fails here with PROCESSING_FAILED of kind `user`.
  *
  * Order: open, pipe and read, close. Records to internal topics, and to topics that the topology itself
  * reads, go round until nothing is left to process.
@@ -33,6 +37,8 @@ export interface TopologyTestDriverOptions {
   readonly log?: Logger;
   /** Topics that patterns may match. */
   readonly topics?: readonly string[];
+  /** All tasks commit after so many processed records; outputs come with the commit. 1 unless given. */
+  readonly commitEveryRecords?: number;
 }
 
 export interface TestInputTopic<K, V> {
@@ -67,6 +73,30 @@ class AnyTopic extends Map<string, number> {
   }
 }
 
+/**
+ * A topology in a test, without a broker.
+ *
+ * @example
+ * ```ts
+ * import { StreamsBuilder, stringSerde } from 'millrace';
+ * import { TopologyTestDriver } from 'millrace/testing';
+ *
+ * const builder = new StreamsBuilder();
+ * builder
+ *   .stream<string, string>('names', { keySerde: stringSerde, valueSerde: stringSerde })
+ *   .mapValues((name) => `Hello ${name}`)
+ *   .to('greetings', { valueSerde: stringSerde });
+ *
+ * const driver = new TopologyTestDriver(builder.build());
+ * await driver.open();
+ * const names = driver.createInputTopic('names', stringSerde, stringSerde);
+ * const greetings = driver.createOutputTopic('greetings', stringSerde, stringSerde);
+ * await names.pipe('c1', 'Ada', 1_000);
+ * for (const { key, value, timestamp } of greetings.readAll()) console.log(key, value, timestamp);
+ * await driver.close();
+ * // prints: c1 Hello Ada 1000
+ * ```
+ */
 export class TopologyTestDriver {
   readonly clock: ManualClock;
   readonly #topology: Topology;
@@ -84,11 +114,16 @@ export class TopologyTestDriver {
   #closed = false;
   readonly #globals = new Map<string, GlobalStoreSpec>();
   #globalState: GlobalState | undefined;
+  readonly #commitEveryRecords: number;
+  /** Tasks that have processed something since the last commit. */
+  readonly #touched = new Set<StreamTask>();
+  #sinceCommit = 0;
 
   constructor(topology: Topology, options: TopologyTestDriverOptions = {}) {
     this.#applicationId = options.applicationId ?? 'test';
     this.#topology = bindPatterns(topology, this.#applicationId, options.topics ?? []);
     this.#log = options.log ?? silentTelemetry.log;
+    this.#commitEveryRecords = options.commitEveryRecords ?? 1;
     this.clock = new ManualClock(options.startMs ?? 0);
   }
 
@@ -120,6 +155,7 @@ export class TopologyTestDriver {
         partitionsOf: new AnyTopic(plan.partitionsOf),
         state,
         globals,
+        frozen: true,
         clock: this.clock,
         log: this.#log,
         failurePolicy: deadLetterPolicy,
@@ -164,16 +200,40 @@ export class TopologyTestDriver {
     };
   }
 
-  /** Moves the wall clock and fires what is due: punctuators and wall-clock timers. */
+  /**
+   * Moves the wall clock and fires what is due: each wall-clock timer at its own time, then punctuators, once. The
+   * inputs count as read to their ends all the while.
+   */
   async advanceWallClock(byMs: number): Promise<void> {
-    this.clock.advance(byMs);
+    const endMs = this.clock.nowMs() + byMs;
+    for (;;) {
+      const due = this.#tasks.map((task) => task.nextWallTimerMs() ?? Number.POSITIVE_INFINITY);
+      const nextMs = Math.min(...due);
+      if (nextMs > endMs) break;
+      this.clock.advance(Math.max(0, nextMs - this.clock.nowMs()));
+      await this.#fireWallTimers();
+    }
+    this.clock.advance(endMs - this.clock.nowMs());
+    // Calls whose next try is due.
     await this.#run();
+    for (const task of this.#tasks) await task.punctuateWallClock(this.clock.nowMs());
+    await this.#fireWallTimers();
+  }
+
+  async #fireWallTimers(): Promise<void> {
     for (const task of this.#tasks) {
-      await task.punctuateWallClock(this.clock.nowMs());
       await task.fireWallTimers(this.clock.nowMs());
       await this.#commit(task);
     }
     await this.#run();
+  }
+
+  /** Commits now, and goes on until what that brought is processed and committed too. */
+  async commit(): Promise<void> {
+    do {
+      await this.#commitAll();
+      await this.#run();
+    } while (this.#sinceCommit > 0);
   }
 
   /** The committed value of a key, as a query sees it. */
@@ -255,7 +315,8 @@ export class TopologyTestDriver {
     const processed = await task.processRound(1);
     if (processed === 0) return 0;
     await task.fireEventTimers();
-    await this.#commit(task);
+    this.#touched.add(task);
+    if (++this.#sinceCommit >= this.#commitEveryRecords) await this.#commitAll();
     return processed;
   }
 
@@ -265,6 +326,13 @@ export class TopologyTestDriver {
     for (const { error } of unreadable)
       this.#log.warn('a record is left out of its global store', { topic: spec.topic }, error);
     await must(this.#globalState, 'the driver is open').write(spec.store.name, writes, new Map());
+  }
+
+  async #commitAll(): Promise<void> {
+    this.#sinceCommit = 0;
+    const touched = [...this.#touched];
+    this.#touched.clear();
+    for (const task of touched) await this.#commit(task);
   }
 
   async #commit(task: StreamTask): Promise<void> {

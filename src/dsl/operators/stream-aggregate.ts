@@ -51,7 +51,10 @@ export class StreamAggregate<K, V, A> extends Operator<K, V, K, Change<A>> {
     const start = old === undefined ? initializer?.() : old.value;
     // `reduce` has no initializer: V is A there.
     const newValue = start === undefined ? (value as unknown as A) : aggregator(key, value, start);
-    this.#store.put(key, newValue, timestamp);
+    if (this.#store.put(key, newValue, timestamp) === 'expired') {
+      dropped(this.context, 'late', record);
+      return;
+    }
     const oldValue = demand.oldValues ? (old?.value ?? null) : null;
     this.context.forward({ ...record, value: { newValue, oldValue }, timestamp });
   }

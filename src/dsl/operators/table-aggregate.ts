@@ -43,7 +43,10 @@ export class TableAggregate<K, V, A> extends Operator<K, Change<V>, K, Change<A>
     const without = this.#subtract(key, change.oldValue, old?.value ?? null);
     const newValue = this.#add(key, change.newValue, without);
     const timestamp = old === undefined ? record.timestamp : Math.max(record.timestamp, old.timestamp);
-    this.#store.put(key, newValue, timestamp);
+    if (this.#store.put(key, newValue, timestamp) === 'expired') {
+      dropped(this.context, 'late', record);
+      return;
+    }
     const oldValue = this.#options.demand.oldValues ? (old?.value ?? null) : null;
     this.context.forward({ ...record, value: { newValue, oldValue }, timestamp });
   }

@@ -3,7 +3,7 @@
  * known that nothing was there before.
  */
 import type { ProcessorContext, Record } from '../../graph/processor.ts';
-import type { Change } from '../change.ts';
+import { type Change, changeOf } from '../change.ts';
 import type { Predicate } from '../options.ts';
 import { type Demand, storedView, type TableView } from '../table-view.ts';
 import { TableStore } from '../timestamped.ts';
@@ -12,6 +12,10 @@ import { Operator } from './operator.ts';
 export interface TableFilterOptions<K, V> {
   readonly keep: Predicate<K, V>;
   readonly store: string | undefined;
+  /** Of this table's rows; see TableView. */
+  readonly versioned: boolean;
+  /** The table above is versioned. */
+  readonly parentVersioned: boolean;
   readonly demand: Demand;
 }
 
@@ -32,12 +36,16 @@ export class TableFilter<K, V> extends Operator<K, Change<V>, K, Change<V>> {
 
   process(record: Record<K, Change<V>>): void {
     const { key, value: change } = record;
-    const { oldValues } = this.#options.demand;
+    const { parentVersioned, demand } = this.#options;
+    const { oldValues } = demand;
     const newValue = this.#pass(key, change.newValue);
     const oldValue = oldValues ? this.#oldValue(key, change) : null;
-    if (oldValues && oldValue === null && newValue === null) return;
-    this.#store?.put(key, newValue, record.timestamp);
-    this.context.forward({ ...record, value: { newValue, oldValue } });
+    // A deletion in the past of a versioned table is news whatever the present is.
+    if (!parentVersioned && oldValues && oldValue === null && newValue === null) return;
+    const put = this.#store?.put(key, newValue, record.timestamp);
+    if (put === 'expired') return;
+    const isOutOfOrder = put === undefined ? change.outOfOrder === true : put === 'out-of-order';
+    this.context.forward({ ...record, value: changeOf(newValue, oldValue, isOutOfOrder) });
   }
 
   #oldValue(key: K, change: Change<V>): V | null {
@@ -51,19 +59,20 @@ export class TableFilter<K, V> extends Operator<K, Change<V>, K, Change<V>> {
 }
 
 export function tableFilterView<K, V>(
-  { keep, store, demand }: TableFilterOptions<K, V>,
+  { keep, store, versioned, demand }: TableFilterOptions<K, V>,
   parent: TableView<K, V>,
 ): TableView<K, V> {
-  if (store !== undefined) return storedView(store, demand);
+  if (store !== undefined) return storedView(store, demand, versioned);
   return {
+    versioned,
     reader: () => {
       const { stores, open } = parent.reader();
       return {
         stores,
         open: (context) => {
           const get = open(context);
-          return (key) => {
-            const row = get(key);
+          return (key, asOfMs) => {
+            const row = get(key, asOfMs);
             return row !== undefined && keep(key, row.value) ? row : undefined;
           };
         },

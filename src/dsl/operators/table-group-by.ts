@@ -15,10 +15,15 @@ import { Operator } from './operator.ts';
 export class TableGroupBy<K, V, K2, V2> extends Operator<K, Change<V>, K2, Change<V2>> {
   readonly #mapper: KeyValueMapper<K, V, KeyValue<K2, V2>>;
   readonly #keySerde: () => Serde<K2>;
+  readonly #versioned: boolean;
 
-  /** `keySerde` is known only when the group is aggregated; it decides whether two keys are the same. */
-  constructor(mapper: KeyValueMapper<K, V, KeyValue<K2, V2>>, keySerde: () => Serde<K2>) {
+  /**
+   * `keySerde` is known only when the group is aggregated; it decides whether two keys are the same.
+   * `versioned`: the table is, and changes of its past move nothing between groups.
+   */
+  constructor(mapper: KeyValueMapper<K, V, KeyValue<K2, V2>>, keySerde: () => Serde<K2>, versioned: boolean) {
     super();
+    this.#versioned = versioned;
     this.#mapper = mapper;
     this.#keySerde = keySerde;
   }
@@ -27,6 +32,10 @@ export class TableGroupBy<K, V, K2, V2> extends Operator<K, Change<V>, K2, Chang
     const { oldValue, newValue } = record.value;
     if (record.key === null || record.key === undefined) {
       dropped(this.context, 'null key', record);
+      return;
+    }
+    if (this.#versioned && record.value.outOfOrder === true) {
+      dropped(this.context, 'late', record);
       return;
     }
     const oldPair = this.#map(record.key, oldValue);

@@ -1,6 +1,6 @@
 /** Where both sides of a table-table join come together: into the joined table's store, if it has one, and on. */
 import type { ProcessorContext, Record } from '../../graph/processor.ts';
-import type { Change } from '../change.ts';
+import { type Change, changeOf } from '../change.ts';
 import { TableStore } from '../timestamped.ts';
 import { Operator } from './operator.ts';
 
@@ -19,7 +19,10 @@ export class TableJoinMerge<K, V> extends Operator<K, Change<V>, K, Change<V>> {
   }
 
   process(record: Record<K, Change<V>>): void {
-    this.#store?.put(record.key, record.value.newValue, record.timestamp);
-    this.context.forward(record);
+    const { newValue, oldValue } = record.value;
+    const put = this.#store?.put(record.key, newValue, record.timestamp);
+    if (put === 'expired') return;
+    if (put === undefined) this.context.forward(record);
+    else this.context.forward({ ...record, value: changeOf(newValue, oldValue, put === 'out-of-order') });
   }
 }

@@ -1,6 +1,6 @@
 /** `mapValues` of a table: each row's value mapped; deletions stay deletions and are not shown to the mapper. */
 import type { ProcessorContext, Record } from '../../graph/processor.ts';
-import type { Change } from '../change.ts';
+import { type Change, changeOf } from '../change.ts';
 import type { ValueMapper } from '../options.ts';
 import { type Demand, storedView, type TableView } from '../table-view.ts';
 import { TableStore } from '../timestamped.ts';
@@ -10,6 +10,8 @@ export interface TableMapValuesOptions<K, V, V2> {
   /** Null: no such row in the result. */
   readonly mapper: ValueMapper<K, V, V2 | null>;
   readonly store: string | undefined;
+  /** Of this table's rows; see TableView. */
+  readonly versioned: boolean;
   readonly demand: Demand;
 }
 
@@ -32,8 +34,10 @@ export class TableMapValues<K, V, V2> extends Operator<K, Change<V>, K, Change<V
     const { key, value: change } = record;
     const newValue = this.#map(key, change.newValue);
     const oldValue = this.#options.demand.oldValues ? this.#oldValue(key, change) : null;
-    this.#store?.put(key, newValue, record.timestamp);
-    this.context.forward({ ...record, value: { newValue, oldValue } });
+    const put = this.#store?.put(key, newValue, record.timestamp);
+    if (put === 'expired') return;
+    const isOutOfOrder = put === undefined ? change.outOfOrder === true : put === 'out-of-order';
+    this.context.forward({ ...record, value: changeOf(newValue, oldValue, isOutOfOrder) });
   }
 
   #oldValue(key: K, change: Change<V>): V2 | null {
@@ -47,19 +51,20 @@ export class TableMapValues<K, V, V2> extends Operator<K, Change<V>, K, Change<V
 }
 
 export function tableMapValuesView<K, V, V2>(
-  { mapper, store, demand }: TableMapValuesOptions<K, V, V2>,
+  { mapper, store, versioned, demand }: TableMapValuesOptions<K, V, V2>,
   parent: TableView<K, V>,
 ): TableView<K, V2> {
-  if (store !== undefined) return storedView(store, demand);
+  if (store !== undefined) return storedView(store, demand, versioned);
   return {
+    versioned,
     reader: () => {
       const { stores, open } = parent.reader();
       return {
         stores,
         open: (context) => {
           const get = open(context);
-          return (key) => {
-            const row = get(key);
+          return (key, asOfMs) => {
+            const row = get(key, asOfMs);
             const value = row === undefined ? null : mapper(row.value, key);
             return row === undefined || value === null ? undefined : { value, timestamp: row.timestamp };
           };

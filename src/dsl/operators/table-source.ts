@@ -2,11 +2,12 @@
  * Turns a stream of values into a table: the end of `table(topic)` and `toTable`.
  *
  * - A null key is dropped and counted; a null value deletes, and is forwarded as a deletion.
- * - The later offset wins, even with an older timestamp, which is then the one that is stored.
+ * - The later offset wins, even with an older timestamp, which is then the one that is stored. A versioned
+ *   table puts the older one into its history instead, and refuses what is older than that.
  * - The store is only there when the table was named or somebody below reads it or needs old values.
  */
 import type { ProcessorContext, Record } from '../../graph/processor.ts';
-import type { Change } from '../change.ts';
+import { type Change, changeOf } from '../change.ts';
 import { dropped } from '../dropped.ts';
 import { type Demand, storeReader, type TableView } from '../table-view.ts';
 import { TableStore } from '../timestamped.ts';
@@ -39,8 +40,9 @@ export class TableSource<K, V> extends Operator<K, V | null, K, Change<V>> {
       return;
     }
     const oldValue = this.#demand.oldValues ? (this.#store?.get(key)?.value ?? null) : null;
-    this.#store?.put(key, newValue, record.timestamp);
-    this.context.forward({ ...record, value: { newValue, oldValue } });
+    const put = this.#store?.put(key, newValue, record.timestamp) ?? 'latest';
+    if (put === 'expired') dropped(this.context, 'late', record);
+    else this.context.forward({ ...record, value: changeOf(newValue, oldValue, put === 'out-of-order') });
   }
 }
 
@@ -49,6 +51,7 @@ export function tableSourceView<K, V>(
   storeName: string,
   demand: TableSourceDemand,
   materialize: () => void,
+  versioned = false,
 ): TableView<K, V> {
   const ensureStore = (): void => {
     if (demand.stored) return;
@@ -56,6 +59,7 @@ export function tableSourceView<K, V>(
     materialize();
   };
   return {
+    versioned,
     reader: () => {
       ensureStore();
       return storeReader(storeName);

@@ -6,7 +6,7 @@
  * does not when the change has no value, old or new, of its own.
  */
 import type { ProcessorContext, Record } from '../../graph/processor.ts';
-import type { Change } from '../change.ts';
+import { type Change, changeOf } from '../change.ts';
 import { dropped } from '../dropped.ts';
 import type { Demand, TableReader, TableView, ValueGetter } from '../table-view.ts';
 import { Operator } from './operator.ts';
@@ -29,6 +29,8 @@ export interface TableTableJoinOptions<K, VThis, VOther, VOut> {
   readonly other: TableReader<K, VOther>;
   readonly joiner: (own: VThis | null, other: VOther | null, key: K) => VOut | null;
   readonly rule: SideRule;
+  /** This side is versioned: changes of its past join nothing. */
+  readonly versioned: boolean;
   readonly demand: Demand;
 }
 
@@ -52,7 +54,11 @@ export class TableTableJoin<K, VThis, VOther, VOut> extends Operator<K, Change<V
       dropped(this.context, 'null key', record);
       return;
     }
-    const { rule, demand } = this.#options;
+    const { rule, demand, versioned } = this.#options;
+    if (versioned && change.outOfOrder === true) {
+      dropped(this.context, 'late', record);
+      return;
+    }
     const row = this.#getOther(key);
     if (row === undefined && (rule.needsOther || (change.newValue === null && change.oldValue === null)))
       return;
@@ -60,7 +66,8 @@ export class TableTableJoin<K, VThis, VOther, VOut> extends Operator<K, Change<V
     const newValue = this.#join(key, change.newValue, other);
     const oldValue = demand.oldValues ? this.#join(key, change.oldValue, other) : null;
     const timestamp = row === undefined ? record.timestamp : Math.max(record.timestamp, row.timestamp);
-    this.context.forward({ ...record, value: { newValue, oldValue }, timestamp });
+    const value = changeOf(newValue, oldValue, change.outOfOrder === true);
+    this.context.forward({ ...record, value, timestamp });
   }
 
   #join(key: K, own: VThis | null, other: VOther | null): VOut | null {
@@ -78,6 +85,7 @@ export function joinedView<K, VL, VR, VOut>(
   demand: Demand,
 ): TableView<K, VOut> {
   return {
+    versioned: false,
     reader: () => {
       const readers = { left: left.reader(), right: right.reader() };
       return {

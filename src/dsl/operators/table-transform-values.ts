@@ -4,7 +4,7 @@
  * of its own.
  */
 import type { ProcessorContext, Record } from '../../graph/processor.ts';
-import type { Change } from '../change.ts';
+import { type Change, changeOf } from '../change.ts';
 import type { ValueTransformerSupplier, ValueTransformerWithKey } from '../options.ts';
 import { type Demand, storedView, type TableView } from '../table-view.ts';
 import { TableStore } from '../timestamped.ts';
@@ -16,6 +16,8 @@ export interface TableTransformValuesOptions<K, V, V2> {
   readonly stores: readonly string[];
   /** Of the result. */
   readonly store: string | undefined;
+  /** Of the result's rows; see TableView. */
+  readonly versioned: boolean;
   readonly demand: Demand;
 }
 
@@ -41,8 +43,10 @@ export class TableTransformValues<K, V, V2> extends Operator<K, Change<V>, K, Ch
     const { key, value: change } = record;
     const newValue = this.#transformer.transform(key, change.newValue);
     const oldValue = this.#options.demand.oldValues ? this.#oldValue(key, change) : null;
-    this.#store?.put(key, newValue, record.timestamp);
-    this.context.forward({ ...record, value: { newValue, oldValue } });
+    const put = this.#store?.put(key, newValue, record.timestamp);
+    if (put === 'expired') return;
+    const isOutOfOrder = put === undefined ? change.outOfOrder === true : put === 'out-of-order';
+    this.context.forward({ ...record, value: changeOf(newValue, oldValue, isOutOfOrder) });
   }
 
   #oldValue(key: K, change: Change<V>): V2 | null {
@@ -52,11 +56,12 @@ export class TableTransformValues<K, V, V2> extends Operator<K, Change<V>, K, Ch
 }
 
 export function tableTransformValuesView<K, V, V2>(
-  { supplier, stores, store, demand }: TableTransformValuesOptions<K, V, V2>,
+  { supplier, stores, store, versioned, demand }: TableTransformValuesOptions<K, V, V2>,
   parent: TableView<K, V>,
 ): TableView<K, V2> {
-  if (store !== undefined) return storedView(store, demand);
+  if (store !== undefined) return storedView(store, demand, versioned);
   return {
+    versioned,
     reader: () => {
       const above = parent.reader();
       return {
@@ -65,8 +70,8 @@ export function tableTransformValuesView<K, V, V2>(
           const get = above.open(context);
           const transformer = supplier();
           transformer.init?.(context);
-          return (key) => {
-            const row = get(key);
+          return (key, asOfMs) => {
+            const row = get(key, asOfMs);
             const value = transformer.transform(key, row?.value ?? null);
             return value === null ? undefined : { value, timestamp: row?.timestamp ?? -1 };
           };

@@ -142,6 +142,19 @@ describe('a wrong topology is refused when it is built', () => {
     refuses(join({ beforeMs: 0.5, afterMs: 1, graceMs: 0 }), /beforeMs in whole milliseconds/);
   });
 
+  it('a versioned table without a store or a retention', () => {
+    const versioned = { historyRetentionMs: 10 };
+    refuses(
+      (b) => b.table('in', strings).mapValues((v) => v, { materialized: { ...strings, versioned } }),
+      /cannot be versioned without a name/,
+    );
+    for (const historyRetentionMs of [undefined, -1, Number.NaN] as number[])
+      refuses(
+        (b) => b.table('in', { ...strings, materialized: { name: 't', versioned: { historyRetentionMs } } }),
+        /store t needs its historyRetentionMs/,
+      );
+  });
+
   it('a topic read twice with different serdes, or by overlapping sources', () => {
     refuses((b) => {
       b.stream('in', strings);

@@ -89,6 +89,16 @@ describe('sources of running instances', () => {
     assert.deepEqual((await expect('out', 3)).sort(), ['a', 'b', 'c']);
   });
 
+  it('a pattern that matches nothing, and a topology without streams, are refused', async () => {
+    await create('g');
+    const pattern = new StreamsBuilder();
+    pattern.stream(/in-./, strings).to('g');
+    await assert.rejects(run(pattern.build()), /no topic that is there matches .*in-/);
+    const global = new StreamsBuilder();
+    global.globalTable('g', strings);
+    await assert.rejects(run(global.build()), /nothing to run/);
+  });
+
   it('a source with offsetReset latest begins at the end, and keeps that place over a restart', async () => {
     await create('early', 'late', 'out');
     await send('early', 'early 1');
