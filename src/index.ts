@@ -85,6 +85,14 @@ export type {
   TimeWindowedCogroupedKStream,
   TimeWindowedKStream,
 } from './dsl/api.ts';
+export type {
+  AsyncOptions,
+  AsyncProcessOptions,
+  AsyncProcessor,
+  AsyncProcessorSupplier,
+  AsyncRecordMapper,
+  AsyncValueMapper,
+} from './dsl/async-options.ts';
 export type { Change } from './dsl/change.ts';
 export type {
   AggregateOptions,
@@ -160,6 +168,7 @@ export {
 } from './dsl/windows.ts';
 export { deadLetterTopic } from './failure/dead-letter.ts';
 export { deadLetterPolicy, type FailurePolicy, type Reaction } from './failure/failure-policy.ts';
+export type { AsyncCall, AsyncStep, CallReaction } from './graph/async-step.ts';
 export type { TopologyJson } from './graph/describe.ts';
 export type {
   GlobalStoreSpec,

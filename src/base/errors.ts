@@ -63,6 +63,8 @@ export const errorCodes = {
   PARTITIONS_MISMATCH: 'user',
   TIMESTAMP_INVALID: 'poison',
   PROCESSING_FAILED: 'poison',
+  CALL_FAILED: 'poison',
+  CALL_TIMED_OUT: 'retriable',
   SUPPRESS_BUFFER_FULL: 'user',
   SHUTDOWN_TIMEOUT: 'fatal',
   // input files and command line

@@ -10,6 +10,13 @@
  */
 import type { ProcessorSupplier, Record } from '../graph/processor.ts';
 import type {
+  AsyncOptions,
+  AsyncProcessOptions,
+  AsyncProcessorSupplier,
+  AsyncRecordMapper,
+  AsyncValueMapper,
+} from './async-options.ts';
+import type {
   AggregateOptions,
   Aggregator,
   Branched,
@@ -220,6 +227,21 @@ export interface KStream<K, V> {
    * ```
    */
   process<K2, V2>(supplier: ProcessorSupplier<K, V, K2, V2>, options?: ProcessOptions): KStream<K2, V2>;
+  /**
+   * A new value from outside (a service, a model). Called at least once, applied exactly once, in input order.
+   * Give `call.idempotencyKey` to the service and `call.signal` to the client.
+   */
+  mapValuesAsync<V2>(mapper: AsyncValueMapper<K, V, V2>, options: AsyncOptions<K>): KStream<K, V2>;
+  /** As `mapValuesAsync`, for whole records. Its key counts as changed unless it says `keepsKey`. */
+  processAsync<K2, V2>(
+    mapper: AsyncRecordMapper<K, V, K2, V2>,
+    options: AsyncProcessOptions<K>,
+  ): KStream<K2, V2>;
+  /** With stores and timers: `call` works outside, `process` applies what it gave. */
+  processAsync<R, K2, V2>(
+    processor: AsyncProcessorSupplier<K, V, R, K2, V2>,
+    options: AsyncProcessOptions<K>,
+  ): KStream<K2, V2>;
   /** As `process`, held to the key that it was given: nothing has to be repartitioned. */
   processValues<V2>(supplier: ProcessorSupplier<K, V, K, V2>, options?: ProcessValuesOptions): KStream<K, V2>;
   /** Each record as a line, `[label]: key, value`, at the end of a stream: for a look while developing. */

@@ -6,6 +6,14 @@
 import type { ProcessorSupplier, Record } from '../graph/processor.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { BranchedKStream, GlobalKTable, KGroupedStream, KStream, KTable } from './api.ts';
+import type {
+  AsyncOptions,
+  AsyncProcessOptions,
+  AsyncProcessorSupplier,
+  AsyncRecordMapper,
+  AsyncValueMapper,
+} from './async-options.ts';
+import { mapValuesAsync, processAsync } from './async-streams.ts';
 import { BranchedKStreamImpl } from './branched-kstream.ts';
 import { type DslGraph, isStored, materializedSerdes, type StreamHandle } from './dsl-graph.ts';
 import { joinGlobalTable, joinStreamTable } from './join-stream-table.ts';
@@ -224,6 +232,17 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
       sources: this.#handle.sources,
       keyChanged: this.#handle.keyChanged || !keepsKey,
     });
+  }
+
+  mapValuesAsync<V2>(mapper: AsyncValueMapper<K, V, V2>, options: AsyncOptions<K>): KStream<K, V2> {
+    return this.#graph.stream(mapValuesAsync(this.#graph, this.#handle, mapper, options));
+  }
+
+  processAsync<K2, V2, R = unknown>(
+    work: AsyncRecordMapper<K, V, K2, V2> | AsyncProcessorSupplier<K, V, R, K2, V2>,
+    options: AsyncProcessOptions<K>,
+  ): KStream<K2, V2> {
+    return this.#graph.stream(processAsync(this.#graph, this.#handle, work, options));
   }
 
   processValues<V2>(

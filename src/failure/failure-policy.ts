@@ -22,7 +22,14 @@ const neverTheRecordsFault: ReadonlySet<ErrorKind> = new Set([
   'fatal',
 ]);
 
-export function decideReaction(stage: FailureStage, error: StreamsError, policy: FailurePolicy): Reaction {
+/** `own`: what the failing step asks for instead of the policy. */
+export function decideReaction(
+  stage: FailureStage,
+  error: StreamsError,
+  policy: FailurePolicy,
+  own?: Reaction,
+): Reaction {
   if (neverTheRecordsFault.has(error.kind)) return 'stop';
+  if (own !== undefined) return own;
   return stage === 'deserialization' ? policy.deserialization : policy.processing;
 }

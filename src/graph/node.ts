@@ -1,5 +1,6 @@
 /** The parts a topology is made of: plain data that the builder fills and the task brings to life. */
 import type { Serde } from '../serde/serde.ts';
+import type { AsyncStep } from './async-step.ts';
 import type { ProcessorSupplier, Record } from './processor.ts';
 
 /** Milliseconds since the epoch; negative drops the record. `partitionTimeMs`: the largest so far, or -1. */
@@ -54,6 +55,8 @@ export interface ProcessorNode {
   readonly timerKeySerde: Serde<unknown> | undefined;
   /** Written by the user, not by the DSL: a read that was not declared is an error, not a slow path. */
   readonly handWritten: boolean;
+  /** Its supplier makes an AsyncNodeProcessor. Undefined: a plain, synchronous processor. */
+  readonly asyncStep: AsyncStep | undefined;
 }
 
 export interface SinkNode {

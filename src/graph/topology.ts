@@ -6,6 +6,7 @@
  */
 import { StreamsError } from '../base/errors.ts';
 import type { Serde } from '../serde/serde.ts';
+import { type AsyncStep, obstacleToCalls } from './async-step.ts';
 import { describeDot, describeJson, describeText, type TopologyJson } from './describe.ts';
 import type {
   GlobalStoreSpec,
@@ -57,6 +58,8 @@ export interface AddProcessor<KIn, VIn, KOut, VOut> {
   readonly stores?: readonly string[];
   readonly keepsKey?: boolean;
   readonly handWritten?: boolean;
+  /** The supplier makes an AsyncNodeProcessor. */
+  readonly asyncStep?: AsyncStep;
   /** Where timers have keys of their own: by default they are keys of the first source. */
   readonly timerKeySerde?: Serde<unknown>;
 }
@@ -130,7 +133,9 @@ export class Topology {
       keepsKey: options.keepsKey ?? false,
       timerKeySerde: options.timerKeySerde,
       handWritten: options.handWritten ?? true,
+      asyncStep: options.asyncStep,
     };
+    if (node.asyncStep !== undefined) this.#checkCallsAreKnown(node.name, node.parents);
     this.#nodes.set(node.name, node);
     this.#adopt(node.name, options.parents);
     this.connectProcessorAndStateStores(node.name, options.stores ?? []);
@@ -211,6 +216,8 @@ export class Topology {
           `processor ${processor} names the store ${store}, which is not defined`,
           'call addStateStore first',
         );
+      const step = this.#asyncStepBelow(node);
+      if (step !== undefined) throw this.#callsUnknown(step, `${processor} is given state (${store})`);
       if (!node.stores.includes(store)) node.stores.push(store);
     }
     return this;
@@ -383,6 +390,35 @@ export class Topology {
       if (node.kind === 'sink')
         throw invalid(`node ${name} names the sink ${parent} as its parent`, 'read the topic with a source');
     }
+  }
+
+  /** Errors: TOPOLOGY_INVALID when something above an async step is not a function of the record alone. */
+  #checkCallsAreKnown(step: string, parents: readonly string[]): void {
+    for (const parent of parents) {
+      const node = this.#nodes.get(parent);
+      if (node?.kind !== 'processor') continue;
+      const obstacle = obstacleToCalls(node);
+      if (obstacle !== undefined) throw this.#callsUnknown(step, obstacle);
+      this.#checkCallsAreKnown(step, node.parents);
+    }
+  }
+
+  #callsUnknown(step: string, obstacle: string): StreamsError {
+    return invalid(
+      `the calls of the async step ${step} must be known from the source's record alone, but above it ${obstacle}`,
+      'put repartition() between the two: the step then stands at the head of a sub-topology of its own',
+    );
+  }
+
+  #asyncStepBelow(node: ProcessorNode): string | undefined {
+    for (const name of node.children) {
+      const child = this.#nodes.get(name);
+      if (child?.kind !== 'processor') continue;
+      if (child.asyncStep !== undefined) return child.name;
+      const below = this.#asyncStepBelow(child);
+      if (below !== undefined) return below;
+    }
+    return undefined;
   }
 
   #adopt(child: string, parents: readonly string[]): void {

@@ -5,6 +5,7 @@
 import { must } from '../base/assert.ts';
 import type { Clock } from '../base/clock-port.ts';
 import { StreamsError } from '../base/errors.ts';
+import type { AsyncNodeProcessor } from '../graph/async-step.ts';
 import type { ProcessorNode, SinkNode, SourceNode, StoreSpec } from '../graph/node.ts';
 import type {
   Processor,
@@ -18,6 +19,7 @@ import type {
 } from '../graph/processor.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
+import type { CallOutcome } from './async-calls.ts';
 import type { Collector } from './collector.ts';
 import { deepFreeze, isFrozenWrite } from './freeze.ts';
 import type { GlobalStores } from './global-stores.ts';
@@ -42,6 +44,8 @@ export interface ProcessorGraphOptions {
   readonly currentRecord: () => QueuedRecord | undefined;
   readonly streamTimeMs: () => number;
   readonly requestCommit: () => void;
+  /** The next result of an async step for the record that is being processed. Errors: those of its call. */
+  readonly resultOf: (step: string) => Exclude<CallOutcome, { type: 'failed' }>;
   readonly dropped: (drop: DroppedRecord) => void;
 }
 
@@ -153,6 +157,13 @@ export class ProcessorGraph {
     return due;
   }
 
+  /** The processor of a node with an async step. */
+  asyncProcessor(name: string): AsyncNodeProcessor {
+    const { processor } = must(this.#live.get(name), `node ${name} is not part of this task`);
+    // What the supplier of a node with an async step makes.
+    return processor as unknown as AsyncNodeProcessor;
+  }
+
   close(): void {
     for (const { processor } of this.#live.values()) processor.close?.();
   }
@@ -202,7 +213,8 @@ export class ProcessorGraph {
       return;
     }
     try {
-      live.processor.process(record);
+      if (live.node.asyncStep === undefined) live.processor.process(record);
+      else this.#applyResult(child, record);
     } catch (error) {
       if (this.#options.frozen && isFrozenWrite(error))
         throw new StreamsError(
@@ -230,6 +242,11 @@ export class ProcessorGraph {
       }
       throw error;
     }
+  }
+
+  #applyResult(step: string, record: Record<unknown, unknown>): void {
+    const outcome = this.#options.resultOf(step);
+    if (outcome.type === 'result') this.asyncProcessor(step).process(record, outcome.result);
   }
 
   #contextOf(node: ProcessorNode, keySerde: Serde<unknown>): ProcessorContext<unknown, unknown> {

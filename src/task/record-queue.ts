@@ -67,6 +67,16 @@ export class RecordQueue {
     return batch === undefined ? undefined : { batch, index: this.#index };
   }
 
+  /** The record that lies `ahead` places behind the head. */
+  at(ahead: number): QueuedRecord | undefined {
+    let index = this.#index + ahead;
+    for (const batch of this.#batches) {
+      if (index < batch.count) return { batch, index };
+      index -= batch.count;
+    }
+    return undefined;
+  }
+
   /** Milliseconds; +Infinity when nothing is queued. */
   headTimestamp(): number {
     return this.#headMs;

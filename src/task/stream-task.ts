@@ -20,6 +20,8 @@ import type { PunctuationType, Record, TimerClock } from '../graph/processor.ts'
 import { resolveTopic } from '../graph/subtopology.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
+import { type CallCounters, CallFailure } from './async-calls.ts';
+import { AsyncSteps } from './async-steps.ts';
 import { Collector } from './collector.ts';
 import type { GlobalStores } from './global-stores.ts';
 import { type DroppedRecord, ProcessorGraph } from './processor-graph.ts';
@@ -69,6 +71,7 @@ interface DecodedRecord {
 
 /** A slow read loads one thing and tries again; more tries than this is a processor that reads without end. */
 const slowReadsMax = 10_000;
+const noCalls: CallCounters = { attempts: 0, retries: 0, failed: 0 };
 /** Unmoved offsets are committed again after so long: far below what any broker forgets them in. */
 const allOffsetsEveryMs = 600_000;
 
@@ -80,6 +83,8 @@ export class StreamTask {
   readonly #collector: Collector;
   readonly #timers: TimerIndex;
   readonly #graph: ProcessorGraph;
+  /** Undefined where the topology has none. */
+  readonly #asyncSteps: AsyncSteps<DecodedRecord> | undefined;
   readonly #options: TaskOptions;
   /** Offsets that the group has committed, by topic; undefined before the first commit. */
   readonly #committed = new Map<string, number>();
@@ -121,6 +126,12 @@ export class StreamTask {
       requestCommit: () => {
         this.#commitRequested = true;
       },
+      resultOf: (step) => must(this.#asyncSteps, 'a task without async steps has no results').resultOf(step),
+    });
+    this.#asyncSteps = AsyncSteps.of<DecodedRecord>({
+      ...options,
+      processorOf: (step) => this.#graph.asyncProcessor(step),
+      decode: (source, queued) => this.#decode(source, queued),
     });
   }
 
@@ -154,6 +165,26 @@ export class StreamTask {
     return this.state.openCount + this.#collector.openCount;
   }
 
+  get hasAsyncSteps(): boolean {
+    return this.#asyncSteps !== undefined;
+  }
+
+  /** True while the next record waits for calls of its async steps: until one ends there is nothing to do. */
+  get waitsForCalls(): boolean {
+    return this.#asyncSteps?.waiting ?? false;
+  }
+
+  /** Calls of async steps, and how many are under way now. */
+  get calls(): CallCounters & { readonly underWay: number } {
+    const { counters, callsUnderWay } = this.#asyncSteps ?? { counters: noCalls, callsUnderWay: 0 };
+    return { ...counters, underWay: callsUnderWay };
+  }
+
+  /** For drivers without a loop; see `AsyncSteps.nextChange`. */
+  nextCallChange(): Promise<void> | undefined {
+    return this.#asyncSteps?.nextChange();
+  }
+
   takeCommitRequest(): boolean {
     const requested = this.#commitRequested;
     this.#commitRequested = false;
@@ -170,7 +201,7 @@ export class StreamTask {
     this.#allOffsetsMs = Number.NEGATIVE_INFINITY;
     for (const { topic, offset, chosen } of committed)
       if (chosen !== true) this.#committed.set(topic, offset);
-    for (const queue of this.#queues.values()) queue.clear();
+    this.#clearQueues();
     this.#graph.init();
   }
 
@@ -208,8 +239,9 @@ export class StreamTask {
     return waits.length === 0 ? undefined : Promise.all(waits);
   }
 
-  /** Processes up to `recordsMax` queued records; returns how many. */
+  /** Processes up to `recordsMax` queued records; returns how many. Fewer when one waits for its calls. */
   async processRound(recordsMax: number): Promise<number> {
+    this.#asyncSteps?.lookAhead(this.#queues.values());
     const round = this.#choose(recordsMax);
     if (round.length === 0) return 0;
     const requests: LoadRequest[] = [];
@@ -320,8 +352,13 @@ export class StreamTask {
   discard(): void {
     this.state.discard();
     this.#collector.discard();
-    for (const queue of this.#queues.values()) queue.clear();
+    this.#clearQueues();
     this.#current = undefined;
+  }
+
+  #clearQueues(): void {
+    this.#asyncSteps?.discard();
+    for (const queue of this.#queues.values()) queue.clear();
   }
 
   async close(): Promise<void> {
@@ -353,11 +390,17 @@ export class StreamTask {
         chosen = queue;
         earliestMs = headMs;
       }
-      const queued = chosen?.shift();
-      if (chosen === undefined || queued === undefined) break;
-      round.push(this.#decode(chosen.source, queued));
+      // Records of other inputs wait with it: what a record meets does not depend on how long calls take.
+      const decoded = chosen === undefined ? undefined : this.#take(chosen);
+      if (decoded === undefined) break;
+      round.push(decoded);
     }
     return round;
+  }
+
+  #take(queue: RecordQueue): DecodedRecord | undefined {
+    if (this.#asyncSteps !== undefined) return this.#asyncSteps.take(queue);
+    return this.#decode(queue.source, must(queue.shift(), 'an empty queue was chosen'));
   }
 
   #decode(source: SourceNode, queued: QueuedRecord): DecodedRecord {
@@ -410,7 +453,10 @@ export class StreamTask {
       this.#streamTimeMs = Math.max(this.#streamTimeMs, record.timestamp);
     }
     this.#current = queued;
-    const work = (): void => this.#graph.process(source, record);
+    const work = (): void => {
+      this.#asyncSteps?.beginRecord(decoded);
+      this.#graph.process(source, record);
+    };
     const failure = this.#attempt(work);
     if (failure instanceof StateMiss)
       return this.#again(work, failure).then((later) => this.#processed(queued, later));
@@ -420,6 +466,7 @@ export class StreamTask {
 
   #processed(queued: QueuedRecord, failure: StreamsError | undefined): void {
     this.#current = undefined;
+    this.#asyncSteps?.endRecord();
     this.#tellDrops(queued);
     if (failure !== undefined) this.#park(queued, 'processing', failure);
   }
@@ -474,7 +521,8 @@ export class StreamTask {
 
   #park(queued: QueuedRecord, stage: 'deserialization' | 'processing', error: StreamsError): void {
     const where = this.#where(queued);
-    if (decideReaction(stage, error, this.#options.failurePolicy) === 'stop') {
+    const own = error instanceof CallFailure ? error.reaction : undefined;
+    if (decideReaction(stage, error, this.#options.failurePolicy, own) === 'stop') {
       throw error.context.topic === undefined
         ? new StreamsError(error.code, error.message, { context: where, cause: error, kind: error.kind })
         : error;

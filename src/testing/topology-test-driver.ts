@@ -8,6 +8,10 @@
  *
  * Order: open, pipe and read, close. Records to internal topics, and to topics that the topology itself
  * reads, go round until nothing is left to process.
+ *
+ * Async steps: `pipe` waits for the calls that its record makes; when they wait for their next try, it returns and
+ * `advanceWallClock` goes on with them. For a call that hangs, advance the clock before awaiting `pipe`; to have
+ * several calls under way, pipe several records before awaiting the first.
  */
 import { must } from '../base/assert.ts';
 import { ManualClock } from '../base/manual-clock.ts';
@@ -103,6 +107,11 @@ export class TopologyTestDriver {
   readonly #ends = new Map<string, number>();
   readonly #outputs = new Map<string, OutgoingRecord[]>();
   readonly #pending: OutgoingRecord[] = [];
+  /** The run that takes what is pending; there is one at a time. */
+  #running: Promise<void> | undefined;
+  /** Wakes a run that waits for calls. */
+  #wake: () => void = () => {};
+  #closed = false;
   readonly #globals = new Map<string, GlobalStoreSpec>();
   #globalState: GlobalState | undefined;
   readonly #commitEveryRecords: number;
@@ -205,6 +214,8 @@ export class TopologyTestDriver {
       await this.#fireWallTimers();
     }
     this.clock.advance(endMs - this.clock.nowMs());
+    // Calls whose next try is due.
+    await this.#run();
     for (const task of this.#tasks) await task.punctuateWallClock(this.clock.nowMs());
     await this.#fireWallTimers();
   }
@@ -247,27 +258,66 @@ export class TopologyTestDriver {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
+    this.#wake();
+    await this.#running?.catch(() => {});
+    for (const task of this.#tasks) task.discard();
     for (const task of this.#tasks) await task.close();
     await this.#globalState?.close();
   }
 
   async #run(): Promise<void> {
-    for (let record = this.#pending.shift(); record !== undefined; record = this.#pending.shift()) {
-      const task = this.#taskOf.get(record.topic);
-      const id = partitionKey(record.topic, record.partition);
-      const offset = this.#ends.get(id) ?? 0;
-      this.#ends.set(id, offset + 1);
-      const batch = single(record, offset);
-      const global = this.#globals.get(record.topic);
-      if (global !== undefined) await this.#applyGlobally(global, batch);
-      if (task === undefined) continue;
-      await task.prepare([batch]);
-      task.enqueue(batch);
-      await task.processRound(1);
-      await task.fireEventTimers();
-      this.#touched.add(task);
-      if (++this.#sinceCommit >= this.#commitEveryRecords) await this.#commitAll();
+    do {
+      this.#wake();
+      this.#running ??= this.#runAll().finally(() => {
+        this.#running = undefined;
+      });
+      await this.#running;
+      // More may have been piped in the moment in which it ended.
+    } while (this.#pending.length > 0 && !this.#closed);
+  }
+
+  /** Until nothing is left to process, or what is left waits for the clock. */
+  async #runAll(): Promise<void> {
+    while (!this.#closed) {
+      for (let record = this.#pending.shift(); record !== undefined; record = this.#pending.shift())
+        await this.#feed(record);
+      let processed = 0;
+      for (const task of this.#tasks) if (task.queued > 0) processed += await this.#process(task);
+      if (processed > 0 || this.#pending.length > 0) continue;
+      // A call may have ended just now.
+      if (this.#tasks.some((task) => task.queued > 0 && !task.waitsForCalls)) continue;
+      const changes = this.#tasks.map((task) => task.nextCallChange()).filter((each) => each !== undefined);
+      if (changes.length === 0) return;
+      const woken = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      await Promise.race([...changes, woken]);
     }
+  }
+
+  async #feed(record: OutgoingRecord): Promise<void> {
+    const task = this.#taskOf.get(record.topic);
+    const id = partitionKey(record.topic, record.partition);
+    const offset = this.#ends.get(id) ?? 0;
+    this.#ends.set(id, offset + 1);
+    const batch = single(record, offset);
+    const global = this.#globals.get(record.topic);
+    if (global !== undefined) await this.#applyGlobally(global, batch);
+    if (task === undefined) return;
+    await task.prepare([batch]);
+    task.enqueue(batch);
+    await this.#process(task);
+  }
+
+  /** One record, if its calls have ended, and its commit. */
+  async #process(task: StreamTask): Promise<number> {
+    const processed = await task.processRound(1);
+    if (processed === 0) return 0;
+    await task.fireEventTimers();
+    this.#touched.add(task);
+    if (++this.#sinceCommit >= this.#commitEveryRecords) await this.#commitAll();
+    return processed;
   }
 
   /** As every instance does with its own copy. */

@@ -26,7 +26,7 @@ interface RunningTask {
   preparing: boolean;
   prepareError: StreamsError | undefined;
   retryPrepareAtMs: number;
-  /** Its inputs are not polled: it waits for schemas and has enough queued. */
+  /** Its inputs are not polled: it waits for schemas or calls and has enough queued. */
   paused: boolean;
 }
 
@@ -166,12 +166,13 @@ export class RunningTasks {
         queued += task.queued;
         queuedBytes += task.queuedBytes;
       }
-      if (unprepared.length === 0 && task.queued > 0) idle = false;
-      if (wallClock.waiting || preparing) gated = true;
+      if (unprepared.length === 0 && task.queued > 0 && !task.waitsForCalls) idle = false;
+      if (wallClock.waiting || preparing || task.waitsForCalls) gated = true;
     }
     if (queued >= settings.bufferedRecordsMax || queuedBytes >= settings.bufferedBytesMax) {
-      // Full of records that wait for their schemas: nothing to do, and no reason to spin.
-      if (idle) await clock.sleep(settings.pollMs, this.#stop);
+      // Full of records that wait for their schemas or calls: nothing to do, and no reason to spin.
+      if (idle)
+        await clock.sleep(gated ? Math.min(settings.pollMs, busyPollMs) : settings.pollMs, this.#stop);
       return;
     }
     const dirty = this.openCount > 0;
@@ -285,7 +286,11 @@ export class RunningTasks {
     const { task, unprepared } = running;
     const { pollRecordsMax, bufferedBytesMax } = this.#options.settings;
     const hasEnough = task.queued >= pollRecordsMax || task.queuedBytes >= bufferedBytesMax / 4;
-    const shouldPause = unprepared.length > 0 && hasEnough;
+    // Calls come and go all the time: once paused, half of it has to go before the client is asked for more.
+    const hasHalf = task.queued >= pollRecordsMax / 2 || task.queuedBytes >= bufferedBytesMax / 8;
+    const shouldPause = task.hasAsyncSteps
+      ? hasEnough || (running.paused && hasHalf)
+      : unprepared.length > 0 && hasEnough;
     if (shouldPause === running.paused) return;
     running.paused = shouldPause;
     if (shouldPause) this.#consumerOrThrow().pause(task.plan.inputs);
