@@ -102,6 +102,7 @@ export type {
   KeyValueMapper,
   Materialized,
   Named,
+  OuterStreamJoined,
   Predicate,
   Printed,
   ProcessOptions,

@@ -22,6 +22,7 @@ import type {
   KeyValue,
   KeyValueMapper,
   Named,
+  OuterStreamJoined,
   Predicate,
   Printed,
   ProcessOptions,
@@ -286,7 +287,7 @@ export interface KStream<K, V> {
     other: KStream<K, V2>,
     joiner: ValueJoiner<K, V, V2 | null, VOut>,
     windows: JoinWindows,
-    joined?: StreamJoined<K, V, V2>,
+    joined?: OuterStreamJoined<K, V, V2>,
   ): KStream<K, VOut>;
   /**
    * As `join`; a record without row comes out with null beside it.
@@ -326,7 +327,7 @@ export interface KStream<K, V> {
     other: KStream<K, V2>,
     joiner: ValueJoiner<K, V | null, V2 | null, VOut>,
     windows: JoinWindows,
-    joined?: StreamJoined<K, V, V2>,
+    joined?: OuterStreamJoined<K, V, V2>,
   ): KStream<K, VOut>;
 }
 

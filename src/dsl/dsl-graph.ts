@@ -72,6 +72,7 @@ interface AddOperator<KIn, VIn, KOut, VOut> {
   readonly supplier: ProcessorSupplier<KIn, VIn, KOut, VOut>;
   readonly stores?: readonly string[];
   readonly keepsKey: boolean;
+  readonly timerKeySerde?: Serde<unknown>;
 }
 
 export class DslGraph {

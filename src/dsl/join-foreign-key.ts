@@ -233,5 +233,6 @@ function addResult<K, V, KO, VOut>(
     graph.addTableStore(store, names.result, keySerde, valueSerde, materialized ?? {});
   if (demand.stored) materialize();
   const view = tableSourceView<K, VOut>(store, demand, materialize, materialized?.versioned !== undefined);
-  return graph.table({ node: names.result, keySerde, valueSerde, sources, view });
+  const queryable = materialized?.name;
+  return graph.table({ node: names.result, keySerde, valueSerde, sources, view, queryable });
 }

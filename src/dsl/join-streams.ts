@@ -3,20 +3,26 @@
  * steps, the merge, two window stores and the shared one. Called by KStream.
  */
 import type { ProcessorSupplier } from '../graph/processor.ts';
-import type { Serde } from '../serde/serde.ts';
+import { type Serde, stringSerde } from '../serde/serde.ts';
 import type { KStream } from './api.ts';
 import type { DslGraph, StreamHandle } from './dsl-graph.ts';
 import { type JoinSide, sequencedSerde, sharedKeySerde, sharedRowSerde } from './operators/join-state.ts';
 import { PassThrough } from './operators/pass-through.ts';
-import { type JoinStores, joinRetentionMs, StreamJoinWindow } from './operators/stream-join-window.ts';
+import {
+  type JoinStores,
+  joinRetentionMs,
+  StreamJoinWindow,
+  type StrictJoin,
+} from './operators/stream-join-window.ts';
 import { StreamStreamJoin } from './operators/stream-stream-join.ts';
 import {
   asSerde,
   checkJoinWindows,
+  checkUnmatched,
   type JoinWindows,
   needSerde,
+  type OuterStreamJoined,
   type SerdeFor,
-  type StreamJoined,
   type ValueJoiner,
 } from './options.ts';
 
@@ -36,11 +42,12 @@ export function joinStreams<K, VL, VR, VOut>(
   rightStream: StreamHandle<K, VR>,
   joiner: ValueJoiner<K, VL | null, VR | null, VOut>,
   windows: JoinWindows,
-  joined: StreamJoined<K, VL, VR>,
+  joined: OuterStreamJoined<K, VL, VR>,
   preserved: Preserved,
 ): KStream<K, VOut> {
   checkJoinWindows(windows ?? {});
   const { name } = joined;
+  const strict = checkUnmatched(joined, !preserved.left && !preserved.right);
   // A null key matches nothing, but a left or outer join may have to send it on alone.
   const dropNullKeys = !preserved.left && !preserved.right;
   const left = rekeyed(
@@ -63,9 +70,9 @@ export function joinStreams<K, VL, VR, VOut>(
   const names = nameParts(graph, joined, preserved);
   const keySerde = joined.keySerde ?? left.keySerde ?? right.keySerde;
   const { stores } = names;
-  addSide(graph, 'left', left.node, names, windows);
-  addSide(graph, 'right', right.node, names, windows);
-  const options = { stores, windows, joiner, preserved };
+  addSide(graph, 'left', left.node, names, windows, strict);
+  addSide(graph, 'right', right.node, names, windows, strict);
+  const options = { stores, windows, joiner, preserved, strict };
   addJoin(graph, 'left', names, () => new StreamStreamJoin<K, VL, VR, VOut>('left', options));
   addJoin(graph, 'right', names, () => new StreamStreamJoin<K, VL, VR, VOut>('right', options));
   addStores(graph, names, windows, joined, keySerde, left.valueSerde, right.valueSerde);
@@ -136,11 +143,18 @@ function nameParts(
   };
 }
 
-function addSide(graph: DslGraph, side: JoinSide, parent: string, names: Names, windows: JoinWindows): void {
+function addSide(
+  graph: DslGraph,
+  side: JoinSide,
+  parent: string,
+  names: Names,
+  windows: JoinWindows,
+  strict: StrictJoin | undefined,
+): void {
   graph.addOperator({
     name: names.window[side],
     parents: [parent],
-    supplier: () => new StreamJoinWindow(side, names.stores, windows),
+    supplier: () => new StreamJoinWindow(side, names.stores, windows, strict),
     keepsKey: true,
   });
 }
@@ -151,14 +165,20 @@ function addJoin<K, V, VOut>(
   names: Names,
   supplier: ProcessorSupplier<K, V, K, VOut>,
 ): void {
-  graph.addOperator({ name: names.join[side], parents: [names.window[side]], supplier, keepsKey: true });
+  graph.addOperator({
+    name: names.join[side],
+    parents: [names.window[side]],
+    supplier,
+    keepsKey: true,
+    timerKeySerde: stringSerde as Serde<unknown>,
+  });
 }
 
 function addStores<K, VL, VR>(
   graph: DslGraph,
   names: Names,
   windows: JoinWindows,
-  joined: StreamJoined<K, VL, VR>,
+  joined: OuterStreamJoined<K, VL, VR>,
   keySerde: Serde<K> | undefined,
   leftSerde: Serde<NonNullable<VL>> | undefined,
   rightSerde: Serde<NonNullable<VR>> | undefined,
@@ -177,7 +197,7 @@ function addStores<K, VL, VR>(
         valueSerde: sequencedSerde(values) as Serde<unknown>,
         changelog,
         // A window store keeps at least a moment, or it could not say what has expired.
-        retentionMs: Math.max(1, joinRetentionMs(windows)),
+        retentionMs: Math.max(1, joinRetentionMs(windows, joined.unmatched === 'strict')),
         retainDuplicates: true,
       },
       [names.window.left, names.window.right, names.join[side === 'left' ? 'right' : 'left']],

@@ -28,6 +28,7 @@ import type {
   KeyValue,
   KeyValueMapper,
   Named,
+  OuterStreamJoined,
   Predicate,
   Printed,
   ProcessOptions,
@@ -35,7 +36,6 @@ import type {
   Produced,
   Repartitioned,
   SameTypeOptions,
-  StreamJoined,
   TypePredicate,
   ValueJoiner,
   ValueMapper,
@@ -253,7 +253,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     other: Joinable<K>,
     second: AnyFunction,
     third?: JoinWindows | Joined<K, V> | AnyFunction,
-    fourth?: StreamJoined<K, V, never> | Named,
+    fourth?: OuterStreamJoined<K, V, never> | Named,
   ): KStream<K, never> {
     return this.#join(other, second, third, fourth, false);
   }
@@ -262,7 +262,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     other: Joinable<K>,
     second: AnyFunction,
     third?: JoinWindows | Joined<K, V> | AnyFunction,
-    fourth?: StreamJoined<K, V, never> | Named,
+    fourth?: OuterStreamJoined<K, V, never> | Named,
   ): KStream<K, never> {
     return this.#join(other, second, third, fourth, true);
   }
@@ -271,7 +271,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     other: KStream<K, V2>,
     joiner: ValueJoiner<K, V | null, V2 | null, VOut>,
     windows: JoinWindows,
-    joined?: StreamJoined<K, V, V2>,
+    joined?: OuterStreamJoined<K, V, V2>,
   ): KStream<K, VOut> {
     return this.#joinStream(other, joiner, windows, joined, outer);
   }
@@ -280,7 +280,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     other: KStream<K, V2>,
     joiner: ValueJoiner<K, V | null, V2 | null, VOut>,
     windows: JoinWindows,
-    joined: StreamJoined<K, V, V2> | undefined,
+    joined: OuterStreamJoined<K, V, V2> | undefined,
     preserved: Preserved,
   ): KStream<K, VOut> {
     const right = this.#graph.streamHandle(other);
@@ -292,7 +292,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     other: Joinable<K>,
     second: AnyFunction,
     third: JoinWindows | Joined<K, V> | AnyFunction | undefined,
-    fourth: StreamJoined<K, V, V2> | Named | undefined,
+    fourth: OuterStreamJoined<K, V, V2> | Named | undefined,
     isLeft: boolean,
   ): KStream<K, VOut> {
     const graph = this.#graph;
@@ -311,7 +311,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
       const joined = (third ?? {}) as Joined<K, V>;
       return joinStreamTable(graph, this.#handle, other as KTable<K, V2>, joiner, joined, isLeft);
     }
-    const joined = fourth as StreamJoined<K, V, V2> | undefined;
+    const joined = fourth as OuterStreamJoined<K, V, V2> | undefined;
     const preserved = isLeft ? left : inner;
     return this.#joinStream(other as KStream<K, V2>, joiner, third as JoinWindows, joined, preserved);
   }

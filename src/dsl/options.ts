@@ -100,6 +100,21 @@ export interface StreamJoined<K, V, VOther> extends Omit<Joined<K, V>, 'gracePer
   readonly logging?: boolean;
 }
 
+/** Of a left or outer join. */
+export interface OuterStreamJoined<K, V, VOther> extends StreamJoined<K, V, VOther> {
+  /**
+   * `strict`: a record without partner comes out once, after its window and grace are over, and then nothing
+   * joins it any more; what is later than the grace is dropped. Also on an idle input (see `idleMs`). Without it
+   * unmatched records come out as in Kafka Streams, sometimes before a partner.
+   */
+  readonly unmatched?: 'strict';
+  /**
+   * Of `strict`: an input that is read to its end for so long counts as idle, and from then on the join's time
+   * goes on with the wall clock. Default 5000, at least 1.
+   */
+  readonly idleMs?: number;
+}
+
 export interface Materialized<K, V> {
   readonly name?: string;
   readonly keySerde?: Serde<K>;
@@ -208,6 +223,30 @@ export function needSerde<T>(
   const found = choices.find((serde) => serde !== undefined);
   if (found !== undefined) return asSerde(found);
   throw invalidTopology(`${node} has no ${what} serde: an operator above it changed the ${what}`, hint);
+}
+
+const idleMsDefault = 5_000;
+
+/** Undefined: unmatched records come out as in Kafka Streams. Errors: TOPOLOGY_INVALID. */
+export function checkUnmatched<K, V, VOther>(
+  { unmatched, idleMs }: OuterStreamJoined<K, V, VOther>,
+  isInner: boolean,
+): { readonly idleMs: number } | undefined {
+  if (unmatched === undefined) {
+    if (idleMs === undefined) return undefined;
+    throw invalidTopology(
+      'a join has idleMs, which only strict joins use',
+      "give it unmatched: 'strict' too",
+    );
+  }
+  if (unmatched !== 'strict')
+    throw invalidTopology(`unmatched can be 'strict' or left out, not ${JSON.stringify(unmatched)}`);
+  if (isInner)
+    throw invalidTopology("an inner join has no unmatched records: unmatched: 'strict' means nothing to it");
+  const checked = idleMs ?? idleMsDefault;
+  if (!Number.isSafeInteger(checked) || checked < 1)
+    throw invalidTopology(`a join needs idleMs in whole milliseconds, at least 1, not ${String(idleMs)}`);
+  return { idleMs: checked };
 }
 
 /** Errors: TOPOLOGY_INVALID for a window that is not one, or that leaves out its grace. */

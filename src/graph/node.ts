@@ -50,6 +50,8 @@ export interface ProcessorNode {
    * then load state by the source record's key for everything downstream.
    */
   readonly keepsKey: boolean;
+  /** Of the keys of its timers; undefined: they are keys of the first source above it. */
+  readonly timerKeySerde: Serde<unknown> | undefined;
   /** Written by the user, not by the DSL: a read that was not declared is an error, not a slow path. */
   readonly handWritten: boolean;
 }

@@ -57,6 +57,8 @@ export interface AddProcessor<KIn, VIn, KOut, VOut> {
   readonly stores?: readonly string[];
   readonly keepsKey?: boolean;
   readonly handWritten?: boolean;
+  /** Where timers have keys of their own: by default they are keys of the first source. */
+  readonly timerKeySerde?: Serde<unknown>;
 }
 
 export interface AddSink<K, V> {
@@ -126,6 +128,7 @@ export class Topology {
       parents: [...options.parents],
       children: [],
       keepsKey: options.keepsKey ?? false,
+      timerKeySerde: options.timerKeySerde,
       handWritten: options.handWritten ?? true,
     };
     this.#nodes.set(node.name, node);

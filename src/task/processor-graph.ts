@@ -57,7 +57,7 @@ interface LiveNode {
   readonly processor: Processor<unknown, unknown>;
   readonly context: ProcessorContext<unknown, unknown>;
   readonly stores: readonly (StateStore & TaskStore)[];
-  /** Serializes timer keys: the first source's key serde above the node (its keys are this node's). */
+  /** Serializes timer keys: the node's own serde for them, else the first source's (its keys are this node's). */
   readonly keySerde: Serde<unknown>;
 }
 
@@ -170,7 +170,8 @@ export class ProcessorGraph {
     const stores = node.stores.map((name) =>
       must(this.#stores.get(name), `store ${name} is not part of this task`),
     );
-    const keySerde = must(this.#options.plan.subtopology.sources[0], 'a sub-topology has a source').keySerde;
+    const firstSource = must(this.#options.plan.subtopology.sources[0], 'a sub-topology has a source');
+    const keySerde = node.timerKeySerde ?? firstSource.keySerde;
     return { node, processor: node.supplier(), stores, keySerde, context: this.#contextOf(node, keySerde) };
   }
 

@@ -235,6 +235,11 @@ export class StreamTask {
     return this.#timers.due('wall', nowMs) !== undefined;
   }
 
+  /** When the next wall-clock timer is due; undefined when there is none. */
+  nextWallTimerMs(): number | undefined {
+    return this.#timers.due('wall', Number.POSITIVE_INFINITY)?.dueMs;
+  }
+
   /** Order: only when the inputs have been read up to ends fetched at or after `nowMs`. */
   fireWallTimers(nowMs: number): Promise<number> {
     return this.#fireDue('wall', nowMs);

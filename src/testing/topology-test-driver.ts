@@ -191,11 +191,26 @@ export class TopologyTestDriver {
     };
   }
 
-  /** Moves the wall clock and fires what is due: punctuators and wall-clock timers. */
+  /**
+   * Moves the wall clock and fires what is due: each wall-clock timer at its own time, then punctuators, once. The
+   * inputs count as read to their ends all the while.
+   */
   async advanceWallClock(byMs: number): Promise<void> {
-    this.clock.advance(byMs);
+    const endMs = this.clock.nowMs() + byMs;
+    for (;;) {
+      const due = this.#tasks.map((task) => task.nextWallTimerMs() ?? Number.POSITIVE_INFINITY);
+      const nextMs = Math.min(...due);
+      if (nextMs > endMs) break;
+      this.clock.advance(Math.max(0, nextMs - this.clock.nowMs()));
+      await this.#fireWallTimers();
+    }
+    this.clock.advance(endMs - this.clock.nowMs());
+    for (const task of this.#tasks) await task.punctuateWallClock(this.clock.nowMs());
+    await this.#fireWallTimers();
+  }
+
+  async #fireWallTimers(): Promise<void> {
     for (const task of this.#tasks) {
-      await task.punctuateWallClock(this.clock.nowMs());
       await task.fireWallTimers(this.clock.nowMs());
       await this.#commit(task);
     }

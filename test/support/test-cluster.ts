@@ -24,12 +24,12 @@ export async function startCluster(options: Omit<KafkaOptions, 'dataDir'> = {}):
 export function startLoneBroker(): Promise<KafkaCluster> {
   return startCluster({
     controllerApart: true,
-    settings: { 'broker.session.timeout.ms': 1_500, 'broker.heartbeat.interval.ms': 300 },
+    settings: { 'broker.session.timeout.ms': 4_000, 'broker.heartbeat.interval.ms': 500 },
   });
 }
 
 /** Longer than `startLoneBroker`'s controller takes to notice, on a busy machine. */
-export const noticedDeadMs = 4_000;
+export const noticedDeadMs = 7_000;
 
 /** What brokers have said of transactions that they ended without a marker in every partition. */
 export function skippedMarkers(cluster: KafkaCluster): string[] {

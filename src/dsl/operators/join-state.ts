@@ -4,6 +4,7 @@
  *   one clock row      the join's time, the largest time stored on each side, a sequence, where pending
  *                      records lie in time
  *   pending records    of a left or outer join: unmatched so far, by (time, side, key, sequence)
+ *   one idle row       of a strict join: what its idle timer has to know
  *
  * All of it is state, not memory: after a crash or an abort the join goes on with the very clock it had.
  * Pure but for the store it is given.
@@ -33,6 +34,19 @@ export interface JoinClock {
   /** The smallest pending timestamp of each stretch of time that has any, ascending; a lower bound. */
   readonly pendingMs: readonly number[];
 }
+
+/**
+ * Whether anything has come since the idle timer was set. `watched`: the arrivals at that moment, or -1 when
+ * no timer is set; `sinceMs`: its wall clock.
+ */
+export interface JoinIdle {
+  readonly arrivals: number;
+  readonly watched: number;
+  readonly sinceMs: number;
+}
+
+/** Stands for the idle row as a key. */
+export const idleKey: unique symbol = Symbol('idle');
 
 const freshClock: JoinClock = { timeMs: -1, leftMs: -1, rightMs: -1, sequence: 0, pendingMs: [] };
 
@@ -70,16 +84,20 @@ export class PendingKey<K> {
 }
 
 const clockBytes = Buffer.from([0]);
+const idleBytes = Buffer.from([2]);
 const pendingTag = Buffer.from([1]);
+type SharedKey<K> = PendingKey<K> | typeof idleKey | null;
+
 /**
  * Layout of a pending key: 1 · time (8) · side (right 0, left 1) · key, escaped · sequence (8).
  * Whatever is not a PendingKey stands for the clock row: the engine loads the record's key in every store
  * of the nodes it comes to, and of this store the clock is what each record needs.
  */
-export function sharedKeySerde<K>(keys: Serde<K>): Serde<PendingKey<K> | null> {
+export function sharedKeySerde<K>(keys: Serde<K>): Serde<SharedKey<K>> {
   return {
     name: `join of ${keys.name}`,
     serialize: (key, topic) => {
+      if (key === idleKey) return idleBytes;
       if (!(key instanceof PendingKey)) return clockBytes;
       const time = sortableInteger(key.timestampMs);
       if (key.of === undefined) return Buffer.concat([pendingTag, time]);
@@ -106,10 +124,11 @@ export function sharedKeySerde<K>(keys: Serde<K>): Serde<PendingKey<K> | null> {
 
 export type SharedRow<VL, VR> =
   | { readonly kind: 'clock'; readonly clock: JoinClock }
+  | { readonly kind: 'idle'; readonly idle: JoinIdle }
   | { readonly kind: 'left'; readonly value: VL }
   | { readonly kind: 'right'; readonly value: VR };
 
-/** Layout: a tag (clock 0, left 1, right 2), then the clock's numbers (8 each) or the value. */
+/** Layout: a tag (clock 0, left 1, right 2, idle 3), then the row's numbers (8 each) or the value. */
 export function sharedRowSerde<VL, VR>(left: Serde<VL>, right: Serde<VR>): Serde<SharedRow<VL, VR>> {
   return {
     name: `join of ${left.name} and ${right.name}`,
@@ -117,6 +136,10 @@ export function sharedRowSerde<VL, VR>(left: Serde<VL>, right: Serde<VR>): Serde
       if (row === null) return null;
       if (row.kind === 'left') return Buffer.concat([Buffer.from([1]), bytesOf(left, row.value, topic)]);
       if (row.kind === 'right') return Buffer.concat([Buffer.from([2]), bytesOf(right, row.value, topic)]);
+      if (row.kind === 'idle') {
+        const { arrivals, watched, sinceMs } = row.idle;
+        return Buffer.concat([Buffer.from([3]), ...[arrivals, watched, sinceMs].map(sortableInteger)]);
+      }
       const { timeMs, leftMs, rightMs, sequence, pendingMs } = row.clock;
       const numbers = [timeMs, leftMs, rightMs, sequence, ...pendingMs];
       return Buffer.concat([Buffer.from([0]), ...numbers.map(sortableInteger)]);
@@ -127,6 +150,10 @@ export function sharedRowSerde<VL, VR>(left: Serde<VL>, right: Serde<VR>): Serde
       if (bytes[0] === 2) return { kind: 'right', value: right.deserialize(bytes.subarray(1), topic) as VR };
       const numbers: number[] = [];
       for (let at = 1; at + 8 <= bytes.length; at += 8) numbers.push(readSortableInteger(bytes, at));
+      if (bytes[0] === 3) {
+        const [arrivals, watched, sinceMs] = numbers as [number, number, number];
+        return { kind: 'idle', idle: { arrivals, watched, sinceMs } };
+      }
       const [timeMs, leftMs, rightMs, sequence, ...pendingMs] = numbers as [number, number, number, number];
       return { kind: 'clock', clock: { timeMs, leftMs, rightMs, sequence, pendingMs } };
     },
@@ -135,7 +162,7 @@ export function sharedRowSerde<VL, VR>(left: Serde<VL>, right: Serde<VR>): Serde
 
 /** The shared store, as a join's processors use it. */
 export class JoinState<K, VL, VR> {
-  readonly #store: KeyValueStore<PendingKey<K> | null, SharedRow<VL, VR> | null>;
+  readonly #store: KeyValueStore<SharedKey<K>, SharedRow<VL, VR> | null>;
 
   constructor(context: ProcessorContext<never, never>, name: string) {
     this.#store = context.getStateStore(name);
@@ -148,6 +175,15 @@ export class JoinState<K, VL, VR> {
 
   setClock(clock: JoinClock): void {
     this.#store.put(null, { kind: 'clock', clock });
+  }
+
+  idle(): JoinIdle {
+    const row = this.#store.get(idleKey);
+    return row?.kind === 'idle' ? row.idle : { arrivals: 0, watched: -1, sinceMs: -1 };
+  }
+
+  setIdle(idle: JoinIdle): void {
+    this.#store.put(idleKey, { kind: 'idle', idle });
   }
 
   addPending(key: PendingKey<K>, row: SharedRow<VL, VR>): void {
@@ -163,7 +199,7 @@ export class JoinState<K, VL, VR> {
   pending(fromMs: number, toMs: number): (readonly [PendingKey<K>, SharedRow<VL, VR>])[] {
     const found: (readonly [PendingKey<K>, SharedRow<VL, VR>])[] = [];
     for (const [key, row] of this.#store.range(new PendingKey<K>(fromMs), new PendingKey<K>(toMs))) {
-      if (key !== null && row !== null) found.push([key, row]);
+      if (key instanceof PendingKey && row !== null) found.push([key, row]);
     }
     return found;
   }

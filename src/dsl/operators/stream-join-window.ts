@@ -1,6 +1,7 @@
 /**
  * The first step of a stream-stream join, one per side: moves the join's clock and stores the record in its
- * side's window, where later records of the other side find it.
+ * side's window, where later records of the other side find it. In a strict join it also drops what is later
+ * than the grace.
  *
  * It also says what the whole join will read for a record, for it is the node next to the source; that is
  * why stores are connected to it that only the next step reads.
@@ -8,7 +9,7 @@
 import type { Prefetch, ProcessorContext, Record, WindowStore } from '../../graph/processor.ts';
 import { dropped } from '../dropped.ts';
 import type { JoinWindows } from '../options.ts';
-import { type JoinSide, JoinState, type SequencedValue } from './join-state.ts';
+import { idleKey, type JoinSide, JoinState, type SequencedValue } from './join-state.ts';
 import { Operator } from './operator.ts';
 
 export interface JoinStores {
@@ -27,23 +28,33 @@ export function joinSpan(
   return { fromMs: Math.max(0, timestampMs - back), toMs: Math.max(0, timestampMs + ahead) };
 }
 
-/** A side's window shows what is younger than this, counted back from the largest time stored on it. */
-export function joinRetentionMs({ beforeMs, afterMs, graceMs }: JoinWindows): number {
-  return beforeMs + afterMs + graceMs;
+/** A join whose unmatched results are final. `idleMs`: when its input counts as idle. */
+export interface StrictJoin {
+  readonly idleMs: number;
+}
+
+/**
+ * A side's window shows what is younger than this, counted back from the largest time stored on it. Kafka
+ * Streams' rule hides partners at the very edge, and with a negative bound more than those; a strict join may not.
+ */
+export function joinRetentionMs({ beforeMs, afterMs, graceMs }: JoinWindows, isStrict: boolean): number {
+  return isStrict ? Math.max(beforeMs, 0) + Math.max(afterMs, 0) + graceMs + 1 : beforeMs + afterMs + graceMs;
 }
 
 export class StreamJoinWindow<K, V> extends Operator<K, V, K, V> {
   readonly #side: JoinSide;
   readonly #stores: JoinStores;
   readonly #windows: JoinWindows;
+  readonly #strict: StrictJoin | undefined;
   #window!: WindowStore<K, SequencedValue<V>>;
   #state!: JoinState<K, unknown, unknown>;
 
-  constructor(side: JoinSide, stores: JoinStores, windows: JoinWindows) {
+  constructor(side: JoinSide, stores: JoinStores, windows: JoinWindows, strict: StrictJoin | undefined) {
     super();
     this.#side = side;
     this.#stores = stores;
     this.#windows = windows;
+    this.#strict = strict;
   }
 
   override init(context: ProcessorContext<K, V>): void {
@@ -54,6 +65,7 @@ export class StreamJoinWindow<K, V> extends Operator<K, V, K, V> {
 
   prefetch({ key, timestamp }: Record<K, V>): Prefetch[] {
     const reads: Prefetch[] = [{ store: this.#stores.shared, key: 'clock' }];
+    if (this.#strict !== undefined) reads.push({ store: this.#stores.shared, key: idleKey });
     if (key === null || key === undefined) return reads;
     const { fromMs, toMs } = joinSpan(this.#side, this.#windows, timestamp);
     reads.push({
@@ -68,12 +80,21 @@ export class StreamJoinWindow<K, V> extends Operator<K, V, K, V> {
     const { key, value, timestamp } = record;
     const before = this.#state.clock();
     const clock = { ...before, timeMs: Math.max(before.timeMs, timestamp) };
+    if (this.#strict !== undefined) {
+      const idle = this.#state.idle();
+      this.#state.setIdle({ ...idle, arrivals: idle.arrivals + 1 });
+      // It could join what has come out as unmatched.
+      if (timestamp < clock.timeMs - this.#windows.graceMs) {
+        dropped(this.context, 'late', record);
+        return;
+      }
+    }
     if (key !== null && key !== undefined && value !== null && value !== undefined) {
       const sideMs = this.#side === 'left' ? 'leftMs' : 'rightMs';
       clock[sideMs] = Math.max(before[sideMs], timestamp);
       clock.sequence++;
       // Older than what the window shows: it would only take space.
-      if (timestamp > clock[sideMs] - joinRetentionMs(this.#windows))
+      if (timestamp > clock[sideMs] - joinRetentionMs(this.#windows, this.#strict !== undefined))
         this.#window.put(key, { sequence: clock.sequence, value }, timestamp);
       else dropped(this.context, 'late', record);
     }

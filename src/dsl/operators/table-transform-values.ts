@@ -16,7 +16,7 @@ export interface TableTransformValuesOptions<K, V, V2> {
   readonly stores: readonly string[];
   /** Of the result. */
   readonly store: string | undefined;
-  /** Of this table's rows; see TableView. */
+  /** Of the result's rows; see TableView. */
   readonly versioned: boolean;
   readonly demand: Demand;
 }

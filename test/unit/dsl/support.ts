@@ -1,15 +1,18 @@
 /** A DSL topology under the test driver, with string keys and values unless a test says otherwise. */
 import type { Topology } from '../../../src/graph/topology.ts';
 import { type Serde, stringSerde } from '../../../src/serde/serde.ts';
-import { TopologyTestDriver } from '../../../src/testing/topology-test-driver.ts';
+import {
+  TopologyTestDriver,
+  type TopologyTestDriverOptions,
+} from '../../../src/testing/topology-test-driver.ts';
 
 export const strings = { keySerde: stringSerde, valueSerde: stringSerde };
 
 export class Rig {
   readonly driver: TopologyTestDriver;
 
-  constructor(topology: Topology) {
-    this.driver = new TopologyTestDriver(topology);
+  constructor(topology: Topology, options: TopologyTestDriverOptions = {}) {
+    this.driver = new TopologyTestDriver(topology, options);
   }
 
   static async open(topology: Topology): Promise<Rig> {
