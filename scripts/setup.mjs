@@ -1,11 +1,12 @@
 // Does one part of the set-up, or all of it, without starting anything.
 //
-//   node scripts/setup.mjs [packages | rocksdb | kafka-client | kafka | registry | chromium | build | all] …
+//   node scripts/setup.mjs [packages | rocksdb | kafka-client | kafka | registry | chromium | oracle | build | all] …
 import { performance } from 'node:perf_hooks';
 import { ensureBuilt } from './setup/build.mjs';
 import { ensureChromium } from './setup/chromium.mjs';
 import { ensureKafka } from './setup/kafka.mjs';
 import { ensureKafkaClient } from './setup/kafka-client.mjs';
+import { ensureOracle } from './setup/oracle.mjs';
 import { ensurePackages } from './setup/packages.mjs';
 import { ensureRegistry } from './setup/registry.mjs';
 import { ensureRocksdb } from './setup/rocksdb.mjs';
@@ -19,6 +20,7 @@ const parts = {
   kafka: ensureKafka,
   registry: ensureRegistry,
   chromium: ensureChromium,
+  oracle: ensureOracle,
   build: ensureBuilt,
 };
 

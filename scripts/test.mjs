@@ -24,6 +24,7 @@ import { ensureBuilt } from './setup/build.mjs';
 import { ensureChromium } from './setup/chromium.mjs';
 import { ensureKafka } from './setup/kafka.mjs';
 import { ensureKafkaClient } from './setup/kafka-client.mjs';
+import { oracleEnvironment } from './setup/oracle.mjs';
 import { ensurePackages } from './setup/packages.mjs';
 import { ensureRegistry } from './setup/registry.mjs';
 import { ensureRocksdb } from './setup/rocksdb.mjs';
@@ -49,7 +50,11 @@ export const groups = [
     slowDeadlineMs: 150 * minute,
     takes: (path) => /^faults\//.test(path),
   },
-  { name: 'topology', deadlineMs: 20 * minute, takes: (path) => /^(topology|simulation)\//.test(path) },
+  {
+    name: 'topology',
+    deadlineMs: 20 * minute,
+    takes: (path) => /^(topology|simulation|oracle)\//.test(path),
+  },
   { name: 'real parts', deadlineMs: 45 * minute, takes: () => true },
 ];
 
@@ -62,6 +67,11 @@ export function partsNeededBy(path) {
 /** The disk that fails is a library of C, laid under the program by the loader. */
 export function needsCompiler(path) {
   return /^faults\/f12-/.test(path);
+}
+
+/** Kafka Streams itself, a program of Java, is asked what comes out. */
+export function needsOracle(path) {
+  return /^oracle\//.test(path);
 }
 
 /** What takes minutes and minutes, and is not part of `npm test`. */
@@ -124,7 +134,8 @@ class TestRun {
     // For the servers that this process starts.
     process.env.MILLRACE_PID_LEDGER = env.MILLRACE_PID_LEDGER;
 
-    await this.#setUp({ servers, browser, compiler: files.some(needsCompiler), env });
+    const compiler = files.some(needsCompiler);
+    await this.#setUp({ servers, browser, compiler, oracle: files.some(needsOracle), env });
     if (patterns.length === 0) {
       // The architecture's own test is one of the first group.
       for (const name of await runChecks({ without: ['types', 'architecture'] }))
@@ -142,7 +153,7 @@ class TestRun {
     this.#stopHere();
   }
 
-  async #setUp({ servers, browser, compiler, env }) {
+  async #setUp({ servers, browser, compiler, oracle, env }) {
     const began = performance.now();
     const step = async (work) => {
       this.#stopHere();
@@ -156,6 +167,7 @@ class TestRun {
       await step(ensureKafka);
       await step(ensureRegistry);
     }
+    if (oracle) Object.assign(env, await step(oracleEnvironment));
     if (browser) env.MILLRACE_TEST_CHROMIUM = await step(ensureChromium);
     await step(ensureBuilt);
     say(`set-up took ${duration(performance.now() - began)}`);

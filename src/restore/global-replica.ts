@@ -206,7 +206,10 @@ async function planFeeds(
   const starts = await broker.admin.startOffsets(inputs);
   const ends = await broker.admin.endOffsets(inputs, 'read_uncommitted');
   const targets = await broker.admin.endOffsets(inputs, 'read_committed');
-  const described = await broker.admin.describeTopics(inputs.map(({ topic }) => topic));
+  // Kafka refuses a list that names a topic twice.
+  const names = options.globals.map(({ spec }) => spec.topic);
+  const described = await broker.admin.describeTopics(names);
+  const idOf = new Map(names.map((name, index) => [name, described[index]?.topicId]));
   const meta = (what: Parameters<typeof metaName>[0]) =>
     state.readMeta(inputs.map((input) => metaName(what, input)));
   const [positions, times, ids] = [await meta('global'), await meta('global-at'), await meta('global-id')];
@@ -215,7 +218,7 @@ async function planFeeds(
     const log = {
       start: starts[index] as number,
       end: ends[index] as number,
-      topicId: described[index]?.topicId,
+      topicId: idOf.get(input.topic),
       nowMs,
     };
     const position = positions[index] === undefined ? undefined : Number(positions[index]);

@@ -32,9 +32,14 @@ export function programOf(vector: VectorCase): VectorProgram {
   return build(vector);
 }
 
-/** What is not as recorded, one line each; empty when the case passes in both modes. */
+/**
+ * What is not as recorded, one line each; empty when the case passes in both modes. Inputs that come through
+ * topics of their own inside may meet in another order when they are committed together (and an answer of a
+ * foreign-key join comes back to a row that has changed again): such a case has only the first mode.
+ */
 export async function differencesOf(vector: VectorCase): Promise<string[]> {
   const strict = compareOutputs(vector, await replay(vector, 1));
+  if (vector.repartition === true || vector.kind === 'table-table-fk') return strict;
   const sevenths = compareFinalRows(vector, (await replay(vector, 7)).flat());
   return [...strict, ...sevenths.map((line) => `commit every 7 records: ${line}`)];
 }

@@ -78,7 +78,10 @@ function tableAggregate(vector: VectorCase): VectorProgram {
     grouped.count().toStream().to('output');
     return program(builder, longSerde);
   }
-  const table = grouped.aggregate(initializer, add, subtract, { materialized: { valueSerde: stringSerde } });
+  const table =
+    vector.aggregate === 'reduce'
+      ? grouped.reduce(reduce, (aggregate, value) => `${aggregate}-${value}`)
+      : grouped.aggregate(initializer, add, subtract, { materialized: { valueSerde: stringSerde } });
   table.toStream().to('output');
   return program(builder, stringSerde);
 }

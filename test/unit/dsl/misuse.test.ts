@@ -4,6 +4,7 @@ import { StreamsError } from '../../../src/base/errors.ts';
 import type { JoinWindows } from '../../../src/dsl/options.ts';
 import { StreamsBuilder } from '../../../src/dsl/streams-builder.ts';
 import { jsonSerde, stringSerde } from '../../../src/serde/serde.ts';
+import { planApplication } from '../../../src/task/task-plan.ts';
 import { strings } from './support.ts';
 
 function refuses(build: (builder: StreamsBuilder) => void, words: RegExp): void {
@@ -140,6 +141,76 @@ describe('a wrong topology is refused when it is built', () => {
     refuses(join({ beforeMs: 1, afterMs: 1, graceMs: -1 }), /negative/);
     refuses(join({ beforeMs: -2, afterMs: 1, graceMs: 0 }), /empty/);
     refuses(join({ beforeMs: 0.5, afterMs: 1, graceMs: 0 }), /beforeMs in whole milliseconds/);
+  });
+
+  it('a join with grace whose table is not versioned, or a grace that is none', () => {
+    const versioned = { name: 't', versioned: { historyRetentionMs: 10 } };
+    refuses(
+      (b) => b.stream('in', strings).join(b.table('t', strings), pair, { gracePeriodMs: 1 }),
+      /table is not versioned/,
+    );
+    for (const gracePeriodMs of [-1, 0.5])
+      refuses((b) => {
+        const table = b.table('t', { ...strings, materialized: versioned });
+        b.stream('in', strings).leftJoin(table, (l, r) => `${l}${r}`, { gracePeriodMs });
+      }, /gracePeriodMs of .* is whole milliseconds/);
+  });
+
+  it('a strict join that is inner, or whose idleMs is none or useless', () => {
+    const join = (how: 'join' | 'leftJoin' | 'outerJoin', joined: object) => (b: StreamsBuilder) => {
+      const [l, r] = [b.stream('l', strings), b.stream('r', strings)];
+      const joiner = (a: string | null, c: string | null): string => `${a}${c}`;
+      if (how === 'join') l.join(r, joiner, windows, joined);
+      else if (how === 'leftJoin') l.leftJoin(r, joiner, windows, joined);
+      else l.outerJoin(r, joiner, windows, joined);
+    };
+    refuses(join('join', { unmatched: 'strict' }), /inner join has no unmatched/);
+    refuses(join('leftJoin', { unmatched: 'eager' }), /'strict' or left out/);
+    refuses(join('outerJoin', { unmatched: 'strict', idleMs: 0 }), /idleMs in whole milliseconds/);
+    refuses(join('outerJoin', { idleMs: 10 }), /idleMs, which only strict joins use/);
+  });
+
+  it('a join by foreign key of tables whose serdes were lost on the way', () => {
+    const foreignKeyExtractor = (value: string): string => value;
+    refuses(
+      (b) =>
+        b
+          .table('l', strings)
+          .mapValues((v) => v)
+          .join(b.table('r', strings), pair, { foreignKeyExtractor }),
+      /REGISTRATION.*no value serde.*left table/,
+    );
+    refuses(
+      (b) =>
+        b.table('l', strings).join(
+          b.table('r', strings).mapValues((v) => v),
+          pair,
+          { foreignKeyExtractor },
+        ),
+      /PROCESSOR.*no value serde.*right table/,
+    );
+  });
+
+  it('joined topics of different partition counts, when the application is planned', () => {
+    const plan = (build: (b: StreamsBuilder) => void): void => {
+      const builder = new StreamsBuilder();
+      build(builder);
+      const counts = new Map([
+        ['l', 3],
+        ['r', 2],
+      ]);
+      planApplication(builder.build(), 'app', counts);
+    };
+    const mismatch = { code: 'PARTITIONS_MISMATCH', message: /l has 3.*r has 2/ };
+    assert.throws(
+      () => plan((b) => b.stream('l', strings).join(b.stream('r', strings), pair, windows)),
+      mismatch,
+    );
+    assert.throws(() => plan((b) => b.stream('l', strings).join(b.table('r', strings), pair)), mismatch);
+    assert.throws(() => plan((b) => b.table('l', strings).join(b.table('r', strings), pair)), mismatch);
+    // By a key of another kind, and with a global table, nothing has to lie together.
+    plan((b) => b.table('l', strings).join(b.table('r', strings), pair, { foreignKeyExtractor: (v) => v }));
+    plan((b) => b.stream('l', strings).join(b.globalTable('r', strings), (k) => k, pair));
   });
 
   it('a versioned table without a store or a retention', () => {

@@ -65,6 +65,42 @@ describe('types of the DSL', () => {
     assert.throws(() => orders.join(orders, () => 1, { beforeMs: 1, afterMs: 1 }));
   });
 
+  it('joins with global tables and by foreign key know the other table’s key and value', () => {
+    const builder = new StreamsBuilder();
+    const customerSerdes = { keySerde: integerSerde, valueSerde: jsonSerde<Customer>() };
+    const global = builder.globalTable('global', customerSerdes);
+    const customers = builder.table('customers', customerSerdes);
+    const orders = builder.stream('orders', { keySerde: stringSerde, valueSerde: orderSerde });
+    const rows = builder.table('rows', { keySerde: stringSerde, valueSerde: orderSerde });
+    orders.join(
+      global,
+      (id) => id.length,
+      (order, customer) => `${order.type} ${customer.name}`,
+    );
+    // @ts-expect-error the global table's key is a number
+    orders.join(
+      global,
+      (id) => id,
+      (order, customer) => `${order.type} ${customer.name}`,
+    );
+    const nameOf = (_: OrderEvent, customer: Customer): string => customer.name;
+    const lengthOf = (id: string): number => id.length;
+    // @ts-expect-error a left join may find no customer
+    orders.leftJoin(global, lengthOf, nameOf);
+    rows.join(customers, (order, customer) => `${order.type} ${customer.name}`, {
+      foreignKeyExtractor: (order) => (order.type === 'placed' ? order.total : null),
+    });
+    const byType = { foreignKeyExtractor: (order: OrderEvent): string => order.type };
+    // @ts-expect-error the other table's key is a number
+    rows.join(customers, (order) => order.type, byType);
+    // @ts-expect-error a left join may find no customer
+    rows.leftJoin(customers, nameOf, { foreignKeyExtractor: () => 1 });
+    // @ts-expect-error tables of other keys join by a foreign key only
+    rows.join(customers, (order) => order.type);
+    // @ts-expect-error only left and outer joins have unmatched records
+    assert.throws(() => orders.join(orders, () => 1, windows, { unmatched: 'strict' }));
+  });
+
   it('filter and split narrow the value, and the serde of the whole union still serves', () => {
     const { orders } = parts();
     const isPlaced = (_key: string, event: OrderEvent): event is Placed => event.type === 'placed';

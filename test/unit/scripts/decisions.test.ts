@@ -73,10 +73,11 @@ describe('scripts: decisions', () => {
   });
 
   it('every test file belongs to a group, and names the parts it stands on', async () => {
-    const { groups, partsNeededBy, needsCompiler } = await loadScript<{
+    const { groups, partsNeededBy, needsCompiler, needsOracle } = await loadScript<{
       groups: { name: string; takes(path: string): boolean }[];
       partsNeededBy(path: string): { servers: boolean; browser: boolean };
       needsCompiler(path: string): boolean;
+      needsOracle(path: string): boolean;
     }>('test.mjs');
     const groupOf = (path: string): string | undefined => groups.find((group) => group.takes(path))?.name;
     assert.equal(groupOf('unit/base/a.test.ts'), 'unit and contract');
@@ -85,6 +86,7 @@ describe('scripts: decisions', () => {
     assert.equal(groupOf('rules/a.test.ts'), 'unit and contract');
     assert.equal(groupOf('contract/a.int.test.ts'), 'unit and contract');
     assert.equal(groupOf('topology/a.test.ts'), 'topology');
+    assert.equal(groupOf('oracle/a.test.ts'), 'topology');
     assert.equal(groupOf('browser/a.int.test.ts'), 'real parts');
     assert.equal(groupOf('faults/f01-a.int.test.ts'), 'faults');
     assert.equal(groupOf('a-new-folder/a.test.ts'), 'real parts');
@@ -92,6 +94,8 @@ describe('scripts: decisions', () => {
     assert.deepEqual(partsNeededBy('contract/a.int.test.ts'), { servers: true, browser: false });
     assert.equal(needsCompiler('faults/f12-disk.test.ts'), true);
     assert.equal(needsCompiler('faults/f13-damage.test.ts'), false);
+    assert.equal(needsOracle('oracle/a.test.ts'), true);
+    assert.equal(needsOracle('unit/vectors.test.ts'), false);
     assert.deepEqual(partsNeededBy('browser/a.int.test.ts'), { servers: true, browser: true });
   });
 
