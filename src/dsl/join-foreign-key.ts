@@ -61,7 +61,13 @@ export function joinForeignKey<K, V, KO, VO, VOut>(
     name: names.resolver,
     parents: [names.responseSource],
     supplier: () =>
-      new ResponseJoin<K, V, VO, VOut>({ table: reader, valueSerde: serdes.value, joiner, left: isLeft }),
+      new ResponseJoin<K, V, KO, VO, VOut>({
+        table: reader,
+        extractor: options.foreignKeyExtractor,
+        valueSerde: serdes.value,
+        joiner,
+        left: isLeft,
+      }),
     stores: reader.stores,
     keepsKey: true,
   });

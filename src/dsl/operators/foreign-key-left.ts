@@ -96,18 +96,19 @@ export class SubscriptionSend<K, V, KO> extends Operator<K, Change<V>, KO | null
   }
 }
 
-export interface ResponseJoinOptions<K, V, VO, VOut> {
+export interface ResponseJoinOptions<K, V, KO, VO, VOut> {
   readonly table: TableReader<K, V>;
+  readonly extractor: ForeignKeyExtractor<K, V, KO>;
   readonly valueSerde: Serde<V>;
   readonly joiner: ValueJoiner<K, V, VO | null, VOut | null>;
   readonly left: boolean;
 }
 
-export class ResponseJoin<K, V, VO, VOut> extends Operator<K, SubscriptionResponse<VO>, K, VOut | null> {
-  readonly #options: ResponseJoinOptions<K, V, VO, VOut>;
+export class ResponseJoin<K, V, KO, VO, VOut> extends Operator<K, SubscriptionResponse<VO>, K, VOut | null> {
+  readonly #options: ResponseJoinOptions<K, V, KO, VO, VOut>;
   #get!: ValueGetter<K, V>;
 
-  constructor(options: ResponseJoinOptions<K, V, VO, VOut>) {
+  constructor(options: ResponseJoinOptions<K, V, KO, VO, VOut>) {
     super();
     this.#options = options;
   }
@@ -123,11 +124,22 @@ export class ResponseJoin<K, V, VO, VOut> extends Operator<K, SubscriptionRespon
     const own = this.#get(record.key)?.value ?? null;
     const ownHash = valueHash(valueSerde, own);
     // The left row has changed since it asked; the answer to its newer question is on its way.
-    if (hash === null ? ownHash !== null : ownHash === null || !hash.equals(ownHash)) {
+    const isOutdated = hash === null ? ownHash !== null : ownHash === null || !hash.equals(ownHash);
+    if (isOutdated && !(foreignValue === null && this.#asksNothing(record.key, own))) {
       dropped(this.context, 'late', record);
       return;
     }
     const hasResult = own !== null && (foreignValue !== null || left);
     this.context.forward({ ...record, value: hasResult ? joiner(own, foreignValue, record.key) : null });
+  }
+
+  /**
+   * A left row of an inner join without a foreign key has asked for nothing since it lost its key, so the answer that
+   * takes its result away is the last one, whatever else has changed in the row. Dropped (as Kafka Streams does when
+   * two such changes are under way at once), the result would stay for good.
+   */
+  #asksNothing(key: K, own: V | null): boolean {
+    const { extractor, left } = this.#options;
+    return !left && (own === null || (extractor(own, key) ?? null) === null);
   }
 }
