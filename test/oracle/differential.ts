@@ -37,11 +37,19 @@ export function vectorOf(question: Question, { expected, strictExpected }: Answe
   return { ...question, expected: strictExpected ?? expected ?? [] };
 }
 
+/**
+ * Inputs that come through topics of their own inside meet in another order when they are committed together, and
+ * an answer of a foreign-key join comes back to a row that has changed again: random ones are compared record by record.
+ */
+function modesOf({ kind, repartition }: Question): ('each' | 'sevenths')[] {
+  return repartition === true || kind === 'table-table-fk' ? ['each'] : ['each', 'sevenths'];
+}
+
 async function compareOne(question: Question, answer: Answer): Promise<Difference | undefined> {
   if (answer.error !== undefined)
     return { question, lines: [`Kafka Streams cannot run it: ${answer.error}`], notBuilt: false };
   try {
-    const lines = await differencesOf(vectorOf(question, answer));
+    const lines = await differencesOf(vectorOf(question, answer), modesOf(question));
     return lines.length === 0 ? undefined : { question, lines, notBuilt: false };
   } catch (error) {
     return { question, lines: [String(error)], notBuilt: error instanceof NotBuilt };

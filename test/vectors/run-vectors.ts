@@ -32,15 +32,18 @@ export function programOf(vector: VectorCase): VectorProgram {
   return build(vector);
 }
 
-/**
- * What is not as recorded, one line each; empty when the case passes in both modes. Inputs that come through
- * topics of their own inside may meet in another order when they are committed together (and an answer of a
- * foreign-key join comes back to a row that has changed again): such a case has only the first mode.
- */
-export async function differencesOf(vector: VectorCase): Promise<string[]> {
-  const strict = compareOutputs(vector, await replay(vector, 1));
-  const sevenths = compareFinalRows(vector, (await replay(vector, 7)).flat());
-  return [...strict, ...sevenths.map((line) => `commit every 7 records: ${line}`)];
+/** What is not as recorded, one line each; empty when the case passes. Errors: NotBuilt. */
+export async function differencesOf(
+  vector: VectorCase,
+  modes: readonly ('each' | 'sevenths')[] = ['each', 'sevenths'],
+): Promise<string[]> {
+  const lines: string[] = [];
+  if (modes.includes('each')) lines.push(...compareOutputs(vector, await replay(vector, 1)));
+  if (modes.includes('sevenths')) {
+    const last = compareFinalRows(vector, (await replay(vector, 7)).flat());
+    lines.push(...last.map((line) => `commit every 7 records: ${line}`));
+  }
+  return lines;
 }
 
 /** What came out after each input; what only the last commit brought belongs to one more. */
