@@ -15,9 +15,26 @@ function reasonOf(error) {
     .join('\n');
 }
 
+/** How long after its last test a group may take to end before it says what keeps it. */
+const lingerMs = 20_000;
+
+/** The handles that keep the process alive, as Node's own report lists them. */
+function whatIsOpen() {
+  const { libuv } = process.report.getReport();
+  const handles = libuv.filter(({ is_active, is_referenced }) => is_active && is_referenced);
+  return [
+    `resources: ${process.getActiveResourcesInfo().join(' ')}`,
+    ...handles.map((handle) => JSON.stringify(handle)),
+  ].join('\n');
+}
+
 export default class LedgerReporter extends Spec {
   constructor(runner, options) {
     super(runner, options);
+    runner.once('end', () => {
+      const tell = () => process.stderr.write(`the tests have ended, and this is still open:\n${whatIsOpen()}\n`);
+      setTimeout(tell, lingerMs).unref();
+    });
     const file = process.env.MILLRACE_TEST_RESULTS;
     if (!file) return;
     const note = (event) => (test, error) => {
