@@ -32,7 +32,8 @@ export default class LedgerReporter extends Spec {
   constructor(runner, options) {
     super(runner, options);
     runner.once('end', () => {
-      const tell = () => process.stderr.write(`the tests have ended, and this is still open:\n${whatIsOpen()}\n`);
+      const tell = () =>
+        process.stderr.write(`the tests have ended, and this is still open:\n${whatIsOpen()}\n`);
       setTimeout(tell, lingerMs).unref();
     });
     const file = process.env.MILLRACE_TEST_RESULTS;
