@@ -199,6 +199,7 @@ function addStores<K, VL, VR>(
         // A window store keeps at least a moment, or it could not say what has expired.
         retentionMs: Math.max(1, joinRetentionMs(windows, joined.unmatched === 'strict')),
         retainDuplicates: true,
+        expiry: 'segments',
       },
       [names.window.left, names.window.right, names.join[side === 'left' ? 'right' : 'left']],
     );

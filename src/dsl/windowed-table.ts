@@ -96,6 +96,7 @@ export class WindowedTable<K, A> {
         valueSerde: (isSession ? values : timestampedSerde(values)) as Serde<unknown>,
         changelog,
         retentionMs: this.#retentionMs,
+        expiry: 'operator',
       },
       nodes,
     );
