@@ -37,6 +37,8 @@ export interface SimulationOptions {
   readonly topics: readonly TopicSpec[];
   /** In the order of `atMs`. */
   readonly inputs: readonly SimulationInput[];
+  /** There before the first instance starts. `atMs` is ignored. */
+  readonly opening?: readonly SimulationInput[];
   /** Produced after everything is healed, for what only a later record brings about. `atMs` is ignored. */
   readonly closing?: readonly SimulationInput[];
   readonly faults?: {
@@ -116,13 +118,15 @@ class Simulation {
     this.#plan();
     const coverage: FaultCoverage = new Map();
     const injector = this.#makeInjector(broker, coverage);
+    const { opening = [], closing = [] } = this.#options;
+    if (opening.length > 0) await this.#during(this.#send(broker, opening));
     for (const machine of this.#machines) machine.start();
     const lastMs = await this.#produce(broker);
     await this.#run(() => false, lastMs + 500);
     // Faults whose step has not come up yet get some more time.
     await this.#run(() => injector.left === 0, lastMs + 4_000);
     injector.heal();
-    for (const input of this.#options.closing ?? []) await this.#during(this.#send(broker, [input]));
+    for (const input of closing) await this.#during(this.#send(broker, [input]));
     const violations = this.#watch.violations;
     if (!(await this.#settle(broker))) {
       violations.push(`the cluster did not settle: ${await this.#during(this.#lag(broker))}`);
@@ -174,7 +178,7 @@ class Simulation {
   #plan(): void {
     const counts = new Map(this.#options.topics.map(({ name, partitions }) => [name, partitions]));
     for (const { applicationId, topology } of this.#options.applications) {
-      const plan = planApplication(topology(), applicationId, counts);
+      const plan = planApplication(topology(this.#scheduler.clock(undefined)), applicationId, counts);
       this.#plans.set(applicationId, plan);
       this.#watch.plan(applicationId, plan.tasks);
     }
