@@ -116,7 +116,7 @@ export function asyncProgram(random: Random): DslProgram {
 function sameDeadLetters(outcome: DslOutcome, undisturbed: DslOutcome): string[] {
   const [got, wanted] = [outcome, undisturbed].map((each) =>
     recordsOf(each, deadLetterTopic('input'))
-      .map(({ partition, offset, value }) => `${partition}/${offset} ${text(value)}`)
+      .map(({ partition, value }) => `${partition} ${text(value)}`)
       .join(', '),
   );
   return got === wanted ? [] : [`dead letters are ${got}; undisturbed, ${wanted}`];

@@ -16,7 +16,7 @@ import {
   type Windowed,
 } from '#streams';
 import { drawProgram, type Program } from '../oracle/generate-case.ts';
-import { oneIn, pick, type TopicInputs } from '../oracle/generate-inputs.ts';
+import { oneIn, type TopicInputs } from '../oracle/generate-inputs.ts';
 import { joinTables } from '../vectors/join-programs.ts';
 import type { VectorCase } from '../vectors/vector-case.ts';
 import { suppressedOf, windowedTable, windowsOf } from '../vectors/window-programs.ts';
@@ -244,5 +244,3 @@ export function exactProgram(name: string, random: Random): DslProgram {
 function isIdleRow(store: string, key: Buffer): boolean {
   return store.endsWith('-store') && key.length === 1 && key[0] === 2;
 }
-
-export const somePartitions = (random: Random): number => pick(random, [1, 2, 3]);
