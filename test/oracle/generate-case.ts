@@ -10,7 +10,7 @@ import { generateInputs, oneIn, pick, type TopicInputs } from './generate-inputs
 export type Question = Omit<VectorCase, 'expected'>;
 
 /** What a kind adds to a case, and what its inputs are like. */
-interface Program {
+export interface Program {
   readonly fields: Partial<Question>;
   readonly topics: readonly TopicInputs[];
   readonly edgesMs: readonly number[];
@@ -32,6 +32,14 @@ const kinds: Readonly<Record<string, readonly [weight: number, (random: Random) 
 
 export const kindNames: readonly string[] = Object.keys(kinds);
 
+/** A program of one kind, without inputs: for whoever makes others (../simulation/dsl-programs.ts). */
+export function drawProgram(kind: string, random: Random): Program {
+  const drawn = kinds[kind];
+  if (drawn === undefined)
+    throw new Error(`${kind} is no kind of program; there are ${kindNames.join(', ')}`);
+  return drawn[1](random);
+}
+
 /** `only`: kinds to draw from; all unless given. */
 export function generateCase(seed: number, only: readonly string[] = kindNames): Question {
   const random = seededRandom(seed);
@@ -39,7 +47,7 @@ export function generateCase(seed: number, only: readonly string[] = kindNames):
   for (let i = 0; i < 8; i++) random.next();
   const drawn = only.flatMap((name) => new Array<string>(kinds[name]?.[0] ?? 0).fill(name));
   const kind = pick(random, drawn);
-  const program = (kinds[kind] as (typeof kinds)[string])[1](random);
+  const program = drawProgram(kind, random);
   const inputs = generateInputs(random, {
     topics: program.topics,
     count: 6 + random.integer(30),
