@@ -65,6 +65,12 @@ export interface StreamsSettings {
   readonly commitRecordsMax?: number;
   /** Default one hour. */
   readonly timestampAheadMsMax?: number;
+  /**
+   * Kafka's `max.task.idle.ms`: how a task with several inputs waits for one of which it has no record, so that
+   * records meet in the order of their times. 0 (default): for what is on the broker already. More: also so long,
+   * when it was read to its end, for what its producers may still send. -1: for nothing.
+   */
+  readonly maxTaskIdleMs?: number;
   /** What a stop may take before it is given up and the instance counts as crashed. Default 10 s. */
   readonly shutdownMsMax?: number;
   /**
@@ -380,6 +386,7 @@ export class StreamsApp {
         bufferedBytesMax: 64 * 1024 * 1024,
         cacheEntriesMax: settings.cacheEntriesMax ?? 10_000,
         timestampAheadMsMax: settings.timestampAheadMsMax ?? 3_600_000,
+        maxTaskIdleMs: settings.maxTaskIdleMs ?? 0,
         recommitMs: 3_600_000,
         shutdownMsMax: settings.shutdownMsMax ?? defaultShutdownMsMax,
         standby: this.#standbySettings(plan),
