@@ -72,6 +72,7 @@ export { type KafkaBrokerOptions, openKafkaBroker } from './broker/kafka-broker.
 export type { GroupProtocol } from './broker/kafka-settings.ts';
 export type { CommitStep, ProcessingGuarantee } from './commit/commit-cycle.ts';
 export type {
+  BranchEntry,
   BranchedKStream,
   BranchMap,
   CogroupedKStream,
@@ -98,6 +99,7 @@ export type {
   AggregateOptions,
   Aggregator,
   Branched,
+  BranchedConsumer,
   Consumed,
   ForeachAction,
   ForeignKeyExtractor,
@@ -110,6 +112,7 @@ export type {
   KeyValueMapper,
   Materialized,
   Named,
+  NamedSplit,
   OuterStreamJoined,
   Predicate,
   Printed,
@@ -197,7 +200,6 @@ export type {
   PrefixSerializer,
   Processor,
   ProcessorContext,
-  ProcessorSupplier,
   PunctuationType,
   ReadOnlyKeyValueStore,
   ReadOnlySessionStore,
@@ -221,6 +223,7 @@ export type {
   WindowStore,
 } from './graph/processor.ts';
 export type { Subtopology } from './graph/subtopology.ts';
+export { type ProcessorSupplier, withStores } from './graph/supplier.ts';
 export {
   type AddGlobalStore,
   type AddProcessor,

@@ -1,7 +1,7 @@
 /** The parts a topology is made of: plain data that the builder fills and the task brings to life. */
 import type { Serde } from '../serde/serde.ts';
 import type { AsyncStep } from './async-step.ts';
-import type { ProcessorSupplier, Record } from './processor.ts';
+import type { Processor, Record } from './processor.ts';
 
 /** Milliseconds since the epoch; negative drops the record. `partitionTimeMs`: the largest so far, or -1. */
 export type TimestampExtractor = (record: Record<unknown, unknown>, partitionTimeMs: number) => number;
@@ -23,8 +23,11 @@ export interface TopicRef {
   readonly internal: boolean;
 }
 
-/** Where a source begins that has no committed offset. */
-export type OffsetReset = 'earliest' | 'latest';
+/**
+ * Where a source begins that has no committed offset. `none`: it refuses to begin. `byDurationMs`: with the first
+ * record whose timestamp is at most so old, else at the end (Kafka's `by_duration`).
+ */
+export type OffsetReset = 'earliest' | 'latest' | 'none' | { readonly byDurationMs: number };
 
 export interface SourceNode {
   readonly kind: 'source';
@@ -42,7 +45,7 @@ export interface SourceNode {
 export interface ProcessorNode {
   readonly kind: 'processor';
   readonly name: string;
-  readonly supplier: ProcessorSupplier<unknown, unknown>;
+  readonly supplier: () => Processor<unknown, unknown>;
   readonly stores: string[];
   readonly parents: readonly string[];
   readonly children: string[];

@@ -132,14 +132,6 @@ export interface Processor<KIn, VIn, KOut = unknown, VOut = unknown> {
   close?(): void;
 }
 
-/** Called once per task. */
-export type ProcessorSupplier<KIn, VIn, KOut = unknown, VOut = unknown> = () => Processor<
-  KIn,
-  VIn,
-  KOut,
-  VOut
->;
-
 export interface StateStore {
   readonly name: string;
 }

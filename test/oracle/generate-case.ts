@@ -10,7 +10,7 @@ import { generateInputs, oneIn, pick, type TopicInputs } from './generate-inputs
 export type Question = Omit<VectorCase, 'expected'>;
 
 /** What a kind adds to a case, and what its inputs are like. */
-interface Program {
+export interface Program {
   readonly fields: Partial<Question>;
   readonly topics: readonly TopicInputs[];
   readonly edgesMs: readonly number[];
@@ -32,6 +32,14 @@ const kinds: Readonly<Record<string, readonly [weight: number, (random: Random) 
 
 export const kindNames: readonly string[] = Object.keys(kinds);
 
+/** A program of one kind, without inputs: for whoever makes others (../simulation/dsl-programs.ts). */
+export function drawProgram(kind: string, random: Random): Program {
+  const drawn = kinds[kind];
+  if (drawn === undefined)
+    throw new Error(`${kind} is no kind of program; there are ${kindNames.join(', ')}`);
+  return drawn[1](random);
+}
+
 /** `only`: kinds to draw from; all unless given. */
 export function generateCase(seed: number, only: readonly string[] = kindNames): Question {
   const random = seededRandom(seed);
@@ -39,7 +47,7 @@ export function generateCase(seed: number, only: readonly string[] = kindNames):
   for (let i = 0; i < 8; i++) random.next();
   const drawn = only.flatMap((name) => new Array<string>(kinds[name]?.[0] ?? 0).fill(name));
   const kind = pick(random, drawn);
-  const program = (kinds[kind] as (typeof kinds)[string])[1](random);
+  const program = drawProgram(kind, random);
   const inputs = generateInputs(random, {
     topics: program.topics,
     count: 6 + random.integer(30),
@@ -297,17 +305,22 @@ function someWindows(random: Random): {
 
 const someAggregate = (random: Random) => pick(random, ['aggregate', 'count', 'reduce'] as const);
 
+const yearsMs = 100_000_000_000;
+
 function windowAggregate(random: Random): Program {
   const { windows, retentionMs, edgesMs } = someWindows(random);
   const emit = oneIn(random, 3) ? 'on-window-close' : 'on-update';
   const suppressed = emit === 'on-update' && oneIn(random, 3);
+  // Kafka Streams loses results on close that its store forgets; of sessions, a store without that forgets none at all.
+  const remembers = windows.type === 'session' && emit === 'on-window-close';
+  const longer = remembers ? yearsMs : oneIn(random, 4) ? pick(random, [0, 1, 50, 1_000]) : undefined;
   return {
     fields: {
       windows,
       aggregate: someAggregate(random),
       emit,
       ...(suppressed ? { suppress: { untilWindowCloses: true } } : {}),
-      ...(oneIn(random, 4) ? { retentionMs: retentionMs + pick(random, [0, 1, 50, 1_000]) } : {}),
+      ...(longer === undefined ? {} : { retentionMs: retentionMs + longer }),
     },
     topics: [topic(random, 'input', 'string', { nullValueOneIn: 12 })],
     edgesMs,
