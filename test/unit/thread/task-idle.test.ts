@@ -1,6 +1,6 @@
 /**
  * Goal: records of several inputs meet in the order of their times, as far as `maxTaskIdleMs` promises it. Method: an
- * instance on the embedded broker whose polls bring one record at a time, so that what comes first is chance.
+ * instance on the embedded broker whose polls bring a record at a time, so that what comes first is chance.
  */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'mocha';
@@ -68,6 +68,7 @@ describe('an instance whose task reads two inputs', () => {
   let seen: string[];
   /** Which inputs polls bring; the other's records stay on the broker. */
   let brings: (topic: string) => boolean;
+  let pollRecordsMax: number;
 
   beforeEach(async () => {
     broker = await openEmbeddedBroker({ backend: undefined, clock: wallClock });
@@ -77,6 +78,7 @@ describe('an instance whose task reads two inputs', () => {
     ]);
     seen = [];
     brings = () => true;
+    pollRecordsMax = 1;
   });
   afterEach(async () => {
     await app?.stop();
@@ -93,7 +95,7 @@ describe('an instance whose task reads two inputs', () => {
     await producer.close();
   }
 
-  /** One record of an input that is brought. */
+  /** Records of inputs that are brought. */
   async function pollOnly(consumer: Consumer, waitMs: number): Promise<RecordBatch[]> {
     const kept: PartitionOffset[] = [];
     for (const topic of ['early', 'late'].filter((name) => !brings(name))) {
@@ -104,7 +106,7 @@ describe('an instance whose task reads two inputs', () => {
         // Not assigned yet, or a reader of something else.
       }
     }
-    const batches = await consumer.poll({ recordsMax: 1, waitMs: Math.min(waitMs, 5) });
+    const batches = await consumer.poll({ recordsMax: pollRecordsMax, waitMs: Math.min(waitMs, 5) });
     for (const at of kept) await consumer.seek(at);
     return batches.filter(({ topic }) => !['early', 'late'].includes(topic) || brings(topic));
   }
@@ -171,12 +173,14 @@ describe('an instance whose task reads two inputs', () => {
   });
 
   it('reads on the input that it waits for when the others have filled its buffers', async () => {
+    pollRecordsMax = 5_000;
     const many = Array.from({ length: 30_000 }, (_, n) => 1_000 + n);
     await send('late', ...many);
     await send('early', 10);
     brings = (topic) => topic === 'late';
     await start(0);
-    await eventually(() => (queued() ?? 0) > 0, { what: 'a late record to be queued' });
+    // No more are taken: it has enough.
+    await eventually(() => (queued() ?? 0) >= pollRecordsMax, { what: 'late records to be queued' });
     brings = () => true;
     await untilSeen(30_001);
     assert.equal(seen[0], '10');
