@@ -133,7 +133,7 @@ export type {
   ValueTransformerWithKey,
   VersionedOptions,
 } from './dsl/options.ts';
-export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
+export { type BuildOptions, type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
 export type {
   BufferLimits,
   StrictBuffer,

@@ -6,6 +6,7 @@ import type { ProcessorSupplier } from '../graph/supplier.ts';
 import { type Serde, stringSerde } from '../serde/serde.ts';
 import type { KStream } from './api.ts';
 import type { DslGraph, StreamHandle } from './dsl-graph.ts';
+import type { InnerJoinNote } from './operator-notes.ts';
 import { type JoinSide, sequencedSerde, sharedKeySerde, sharedRowSerde } from './operators/join-state.ts';
 import { PassThrough } from './operators/pass-through.ts';
 import {
@@ -82,6 +83,8 @@ export function joinStreams<K, VL, VR, VOut>(
     supplier: () => new PassThrough<K, VOut>(),
     keepsKey: true,
   });
+  if (dropNullKeys)
+    graph.notes.innerJoins.push({ ...names, windows, joiner: joiner as InnerJoinNote['joiner'] });
   return graph.stream<K, VOut>({
     node: names.merge,
     keySerde,
@@ -104,7 +107,7 @@ function rekeyed<K, V>(
     keySerde: keySerde ?? stream.keySerde,
     valueSerde: asSerde(valueSerde) ?? stream.valueSerde,
   };
-  return stream.keyChanged ? graph.repartition(known, prefix ?? stream.node, {}, dropNullKeys) : known;
+  return stream.keyChanged ? graph.repartitionForJoin(known, prefix, dropNullKeys) : known;
 }
 
 /** Order: as Kafka Streams takes them from its counter. */

@@ -91,21 +91,14 @@ export interface StoreSpec {
   readonly historyRetentionMs?: number;
   /** Stands beside another store of its operator; Kafka Streams has none there, so its text form leaves it out. */
   readonly companion?: boolean;
+  /** Restored from a topic that the task reads, as far as it has read it, in place of a changelog. */
+  readonly restoredFrom?: SourceChangelog;
   /** More settings of the changelog topic, in Kafka's names. */
   readonly topicConfig?: Readonly<globalThis.Record<string, string>>;
 }
 
-/**
- * A store that every instance fills with all partitions of a topic before its tasks run, and goes on following.
- * Any processor reads it, without being connected; none may write it. The topic is its changelog.
- */
-export interface GlobalStoreSpec {
-  /** Of kind `key-value`, without a changelog of its own. */
-  readonly store: StoreSpec;
-  readonly topic: string;
-  /** Node names, for descriptions. */
-  readonly source: string;
-  readonly processor: string;
+/** How a topic's records become a store's rows. */
+export interface TopicRows {
   /** Of the topic's records. */
   readonly keySerde: Serde<unknown>;
   readonly valueSerde: Serde<unknown>;
@@ -115,6 +108,23 @@ export interface GlobalStoreSpec {
    * instance. A record with a null key never comes here.
    */
   readonly rows: (record: Record<unknown, unknown>) => Iterable<readonly [key: unknown, row: unknown]>;
+}
+
+export interface SourceChangelog extends TopicRows {
+  readonly topic: string;
+}
+
+/**
+ * A store that every instance fills with all partitions of a topic before its tasks run, and goes on following.
+ * Any processor reads it, without being connected; none may write it. The topic is its changelog.
+ */
+export interface GlobalStoreSpec extends TopicRows {
+  /** Of kind `key-value`, without a changelog of its own. */
+  readonly store: StoreSpec;
+  readonly topic: string;
+  /** Node names, for descriptions. */
+  readonly source: string;
+  readonly processor: string;
 }
 
 /** An internal topic through which records get a new key. `partitions` undefined = as its co-partitioned ones. */
