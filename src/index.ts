@@ -11,6 +11,7 @@ export {
   type HttpServerOptions,
   startHttpServer,
 } from './app/http-server.ts';
+export { type MovedChangelog, type RepartitionOptions, repartitionState } from './app/repartition-state.ts';
 export {
   StreamsApp,
   type StreamsAppOptions,
@@ -179,6 +180,7 @@ export type {
   OffsetReset,
   ProcessorNode,
   RepartitionSpec,
+  RowPlacement,
   SinkNode,
   SourceNode,
   StoreSpec,

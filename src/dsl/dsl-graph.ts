@@ -173,7 +173,7 @@ export class DslGraph {
     const hint = `give ${node} materialized: { keySerde, valueSerde }`;
     const keys = needSerde('key', node, hint, keySerde) as Serde<unknown>;
     const values = needSerde('value', node, hint, valueSerde);
-    const common = { name, keySerde: keys, changelog: logging ?? true };
+    const common = { name, keySerde: keys, changelog: logging ?? true, placement: 'record-key' as const };
     const plain = { kind: 'key-value' as const, valueSerde: timestampedSerde(values) as Serde<unknown> };
     this.addStore(
       versioned === undefined

@@ -7,7 +7,14 @@ import { type Serde, stringSerde } from '../serde/serde.ts';
 import type { KStream } from './api.ts';
 import type { DslGraph, StreamHandle } from './dsl-graph.ts';
 import type { InnerJoinNote } from './operator-notes.ts';
-import { type JoinSide, sequencedSerde, sharedKeySerde, sharedRowSerde } from './operators/join-state.ts';
+import {
+  type JoinSide,
+  pendingStretchMs,
+  sequencedSerde,
+  sharedKeySerde,
+  sharedPlacement,
+  sharedRowSerde,
+} from './operators/join-state.ts';
 import { PassThrough } from './operators/pass-through.ts';
 import {
   type JoinStores,
@@ -202,18 +209,26 @@ function addStores<K, VL, VR>(
         // A window store keeps at least a moment, or it could not say what has expired.
         retentionMs: Math.max(1, joinRetentionMs(windows, joined.unmatched === 'strict')),
         retainDuplicates: true,
+        placement: 'record-key',
       },
       [names.window.left, names.window.right, names.join[side === 'left' ? 'right' : 'left']],
     );
   addWindow('left', lefts as Serde<unknown>);
   addWindow('right', rights as Serde<unknown>);
+  const rows = sharedRowSerde(lefts, rights) as Serde<unknown>;
+  const placement = sharedPlacement(
+    keys as Serde<unknown>,
+    rows as Parameters<typeof sharedPlacement>[1],
+    pendingStretchMs(windows),
+  );
   graph.addStore(
     {
       name: names.stores.shared,
       kind: 'key-value',
       keySerde: sharedKeySerde(keys) as Serde<unknown>,
-      valueSerde: sharedRowSerde(lefts, rights) as Serde<unknown>,
+      valueSerde: rows,
       changelog,
+      ...(joined.unmatched === 'strict' ? {} : { placement }),
     },
     [names.window.left, names.window.right, names.join.left, names.join.right],
   );

@@ -11,7 +11,7 @@ import type { DslGraph } from './dsl-graph.ts';
 import { StreamSessionAggregate } from './operators/stream-session-aggregate.ts';
 import { StreamSlidingAggregate } from './operators/stream-sliding-aggregate.ts';
 import { StreamWindowAggregate } from './operators/stream-window-aggregate.ts';
-import { windowMarkSerde, windowRowSerde } from './operators/window-clock.ts';
+import { windowMarkSerde, windowPlacement, windowRowSerde } from './operators/window-clock.ts';
 import { type Aggregator, type Initializer, invalidTopology, needSerde } from './options.ts';
 import type { Demand, TableView } from './table-view.ts';
 import { timestampedSerde, type ValueAndTimestamp } from './timestamped.ts';
@@ -92,6 +92,7 @@ export class WindowedTable<K, A> {
         valueSerde: (isSession ? values : timestampedSerde(values)) as Serde<unknown>,
         changelog,
         retentionMs: this.#retentionMs,
+        placement: 'record-key',
       },
       nodes,
     );
@@ -103,6 +104,7 @@ export class WindowedTable<K, A> {
         valueSerde: windowMarkSerde as Serde<unknown>,
         changelog,
         companion: true,
+        placement: windowPlacement(keys as Serde<unknown>),
       },
       nodes,
     );

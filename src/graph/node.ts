@@ -93,8 +93,23 @@ export interface StoreSpec {
   readonly companion?: boolean;
   /** Restored from a topic that the task reads, as far as it has read it, in place of a changelog. */
   readonly restoredFrom?: SourceChangelog;
+  /**
+   * To which task a row belongs, so that state can be moved to other partition counts (`repartitionState`). `record-key`:
+   * the store's keys are those of the records that its task reads. Without it the store cannot be moved.
+   */
+  readonly placement?: 'record-key' | RowPlacement;
   /** More settings of the changelog topic, in Kafka's names. */
   readonly topicConfig?: Readonly<globalThis.Record<string, string>>;
+}
+
+/** Of a store that lays out keys in its own way. Pure. */
+export interface RowPlacement {
+  /** Of the records' keys; what sources read them with has to be the same. */
+  readonly keySerde: Serde<unknown>;
+  /** The bytes of the record's key in a row's key; undefined: the row is the task's own, such as a clock. */
+  readonly keyOf: (rowKey: Buffer) => Buffer | undefined;
+  /** A row of a task's own, for a new task, out of what all old ones had. Undefined: none. */
+  readonly merge: (values: readonly Buffer[]) => Buffer | undefined;
 }
 
 /** How a topic's records become a store's rows. */

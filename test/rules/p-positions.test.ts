@@ -192,6 +192,7 @@ describe('rules of positions and restore', () => {
       createTopics: (specs) => admin.createTopics(specs),
       describeTopics: (names) => admin.describeTopics(names),
       listTopics: () => admin.listTopics(),
+      growTopic: (name, partitions) => admin.growTopic(name, partitions),
       deleteTopics: (names) => admin.deleteTopics(names),
       startOffsets: (partitions) => admin.startOffsets(partitions),
       endOffsets: (partitions, isolation) => {
