@@ -1,4 +1,4 @@
-// npm run simulate -- --seeds N [--first S] [--workload ledger|shop] [--jobs J]: simulates whole clusters under
+// npm run simulate -- --seeds N [--first S] [--workload ledger|shop|dsl] [--jobs J]: simulates whole clusters under
 // faults, a process per core, and ends with a table of what struck where. Needs no Kafka, no Docker, no network.
 // npm run simulate -- --seed S [--workload W]: one seed, with its log. The same seed gives the same log.
 //
@@ -16,7 +16,7 @@ import { ensurePackages } from './setup/packages.mjs';
 import { projectRoot, workFolder } from './support/project.mjs';
 import { duration, runMain, SetupError, say } from './support/say.mjs';
 
-const workloads = ['ledger', 'shop'];
+const workloads = ['ledger', 'shop', 'dsl'];
 const progressEveryMs = 15_000;
 
 function readOptions() {
@@ -85,12 +85,14 @@ async function runMany({ first, seeds, jobs, workload }) {
   let done = 0;
   let faults = 0;
   let inputs = 0;
+  const families = new Map();
   let fewestFaults = Number.POSITIVE_INFINITY;
   const beganMs = performance.now();
   const take = (line) => {
     done++;
     faults += line.faults.length;
     inputs += line.inputs;
+    if (line.family !== undefined) families.set(line.family, (families.get(line.family) ?? 0) + 1);
     fewestFaults = Math.min(fewestFaults, line.faults.length);
     for (const [kind, step, times] of line.coverage) countFault(coverage, kind, step, times);
     if (line.violations.length === 0) return;
@@ -123,6 +125,8 @@ async function runMany({ first, seeds, jobs, workload }) {
   say(
     `${done} seeds from ${first}, ${inputs} records from outside, ${faults} faults (at least ${fewestFaults} a seed), ${took}`,
   );
+  if (families.size > 0)
+    say(`programs: ${[...families].map(([name, times]) => `${name} ${times}`).join(', ')}`);
   process.stdout.write(`\n${coverageTable(coverage)}\n\n`);
   process.stdout.write(`${done - failed.length} passed, ${failed.length} failed\n`);
   return failed.length === 0 ? 0 : 1;

@@ -236,13 +236,19 @@ export {
   createAvroSerdes,
 } from './serde/avro-serde.ts';
 export {
+  bigintSerde,
+  booleanSerde,
   bytesSerde,
   doubleSerde,
+  floatSerde,
   integerSerde,
   jsonSerde,
   longSerde,
   type Serde,
+  shortSerde,
   stringSerde,
+  uuidSerde,
+  voidSerde,
 } from './serde/serde.ts';
 export { type MemoryBackendOptions, openMemoryBackend } from './store/memory-backend.ts';
 export { openRocksDbBackend } from './store/rocksdb-backend.ts';

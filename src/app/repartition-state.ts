@@ -239,7 +239,14 @@ class StateMover {
         if (isCopied ? !existing.has(`${topic.name}${movingSuffix}`) : from === undefined) continue;
         const placement =
           spec.name === task.taskStore
-            ? () => taskStorePlacement(task.subtopology, this.#applicationId, kept, this.#filled)
+            ? () =>
+                taskStorePlacement(
+                  task.subtopology,
+                  this.#applicationId,
+                  kept,
+                  from ?? topic.partitions,
+                  this.#filled,
+                )
             : () => placementOf(spec, task.subtopology);
         found.push({ topic, from: from ?? topic.partitions, placement, store: spec.name });
       }

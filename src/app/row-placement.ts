@@ -7,6 +7,7 @@ import { StreamsError } from '../base/errors.ts';
 import { partitionForKey } from '../base/murmur2.ts';
 import type { SourceNode, StoreSpec } from '../graph/node.ts';
 import { resolveTopic, type Subtopology } from '../graph/subtopology.ts';
+import { observedClock, removedClock } from '../task/expiry.ts';
 import { clockKey, inputClock, writtenClock } from '../task/timer-index.ts';
 
 /** The bytes of the record's key in a row's; undefined: the row is the task's own. */
@@ -21,9 +22,6 @@ export interface Placement {
     newPartition: number,
   ) => Buffer | undefined;
 }
-
-const windowTailBytes = 12;
-const sessionTailBytes = 16;
 
 /** Errors: TOPOLOGY_INVALID, naming the store that cannot be moved and why. */
 export function placementOf(spec: StoreSpec, subtopology: Subtopology): Placement {
@@ -40,12 +38,7 @@ export function placementOf(spec: StoreSpec, subtopology: Subtopology): Placemen
   if (custom !== undefined)
     return { ...byKey(custom.keyOf), merge: (_row, values) => custom.merge([...values.values()]) };
   if (kind === 'versioned') throw refused(name, 'it is versioned');
-  const keyOf: KeyOf = (row) => {
-    if (kind === 'session') return row.subarray(0, row.length - sessionTailBytes);
-    if (kind !== 'window') return row;
-    if (spec.retainDuplicates !== true) return row.subarray(0, row.length - windowTailBytes);
-    return row.subarray(12, 12 + row.readUInt32BE(8));
-  };
+  const keyOf: KeyOf = kind === 'key-value' ? (row) => row : windowedKeyOf(spec);
   return { ...byKey(keyOf), merge: () => undefined };
 }
 
@@ -54,6 +47,7 @@ export function taskStorePlacement(
   subtopology: Subtopology,
   applicationId: string,
   kept: ReadonlySet<string>,
+  oldPartitions: number,
   filled: ReadonlyMap<string, ReadonlySet<number>>,
 ): Placement {
   const special = subtopology.processors.find(({ timerKeySerde }) => timerKeySerde !== undefined);
@@ -73,15 +67,29 @@ export function taskStorePlacement(
       const input = inputs.find((topic) => isRow(row, inputClock(topic)));
       // How far an input is read is a matter of its partition, which goes on where it was.
       if (input !== undefined) return kept.has(input) ? values.get(newPartition) : undefined;
-      for (const { name } of subtopology.stores)
+      const least = numbers.length < oldPartitions ? undefined : sortableInteger(Math.min(...numbers));
+      for (const { name } of subtopology.stores) {
         if (isRow(row, writtenClock(name)))
           return filled.get(name)?.has(newPartition) === true ? sortableInteger(1) : undefined;
+        if (isRow(row, observedClock(name))) return sortableInteger(Math.max(...numbers));
+        if (isRow(row, removedClock(name))) return least;
+      }
       // What is promised for one partition is not for another one.
-      if (isRow(row, 'watermark')) return sortableInteger(Math.min(...numbers));
+      if (isRow(row, 'watermark')) return least;
       if (isRow(row, 'stream') || isRow(row, 'sequence')) return sortableInteger(Math.max(...numbers));
       throw refused(row.toString('utf8', 1), 'it is no row of a task that is known here');
     },
   };
+}
+
+/** The layouts of task/timed-rows.ts and task/segmented-window-store.ts. */
+function windowedKeyOf({ kind, expiry, retentionMs, retainDuplicates }: StoreSpec): KeyOf {
+  if (expiry === 'segments') return (row) => row.subarray(12, 12 + row.readUInt32BE(8));
+  const tailBytes = kind === 'session' || retainDuplicates === true ? 8 : 4;
+  if (expiry === 'operator' || retentionMs === Number.POSITIVE_INFINITY)
+    return (row) => row.subarray(0, row.length - 8 - tailBytes);
+  return (row) =>
+    row[0] === 0 ? row.subarray(1, row.length - 8 - tailBytes) : row.subarray(9, row.length - tailBytes);
 }
 
 function byKey(keyOf: KeyOf): Pick<Placement, 'partitionOf'> {

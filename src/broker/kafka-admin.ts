@@ -186,6 +186,10 @@ export class KafkaAdmin implements Admin {
     return starts.map((start, i) => ({ start, end: ends[i] ?? start }));
   }
 
+  stableOffsets(partitions: readonly TopicPartition[]): Promise<number[]> {
+    return this.endOffsets(partitions, 'read_committed');
+  }
+
   async #create(spec: TopicSpec): Promise<void> {
     const topic = {
       topic: spec.name,

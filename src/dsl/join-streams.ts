@@ -210,6 +210,7 @@ function addStores<K, VL, VR>(
         retentionMs: Math.max(1, joinRetentionMs(windows, joined.unmatched === 'strict')),
         retainDuplicates: true,
         placement: 'record-key',
+        expiry: 'segments',
       },
       [names.window.left, names.window.right, names.join[side === 'left' ? 'right' : 'left']],
     );

@@ -53,7 +53,7 @@ function reuseSourceTopics(topology: Topology, { tableSources }: OperatorNotes):
     const node = topology.node(source);
     // A versioned table has a history that the topic need not have. What begins elsewhere than with the first record
     // could not be told from the topic alone.
-    if (spec?.kind !== 'key-value' || !spec.changelog) continue;
+    if (spec?.kind !== 'key-value' || !spec.changelog || spec.persistent === false) continue;
     if (node?.kind !== 'source' || node.offsetReset !== 'earliest') continue;
     stores.set(store, { ...spec, changelog: false, restoredFrom: restoredFrom(topic, node) });
   }

@@ -93,6 +93,7 @@ export class WindowedTable<K, A> {
         changelog,
         retentionMs: this.#retentionMs,
         placement: 'record-key',
+        expiry: 'operator',
       },
       nodes,
     );

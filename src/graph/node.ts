@@ -89,6 +89,16 @@ export interface StoreSpec {
   readonly retentionMs?: number;
   readonly retainDuplicates?: boolean;
   readonly historyRetentionMs?: number;
+  /** False: kept in memory, and replayed from the changelog when it is opened. Default true. */
+  readonly persistent?: boolean;
+  /** Entries that are kept decoded, the most recent ones. Default: the application's `cacheEntriesMax`. */
+  readonly cacheEntriesMax?: number;
+  /**
+   * Who removes the rows of a window or session store that are older than its retention. `operator`: it knows the
+   * time, and which windows there are (windowed aggregates). `segments`: the store, whose rows lie by time, so
+   * that they are dear to find over a long time and cheap to remove (joins). Default: the store, by an index.
+   */
+  readonly expiry?: 'operator' | 'segments';
   /** Stands beside another store of its operator; Kafka Streams has none there, so its text form leaves it out. */
   readonly companion?: boolean;
   /** Restored from a topic that the task reads, as far as it has read it, in place of a changelog. */
@@ -99,7 +109,7 @@ export interface StoreSpec {
    */
   readonly placement?: 'record-key' | RowPlacement;
   /** More settings of the changelog topic, in Kafka's names. */
-  readonly topicConfig?: Readonly<globalThis.Record<string, string>>;
+  readonly changelogConfig?: Readonly<globalThis.Record<string, string>>;
 }
 
 /** Of a store that lays out keys in its own way. Pure. */

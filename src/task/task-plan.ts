@@ -10,11 +10,22 @@ import type { GlobalStoreSpec, OffsetReset, StoreSpec } from '../graph/node.ts';
 import { changelogTopic, resolveTopic, type Subtopology, taskIdOf } from '../graph/subtopology.ts';
 import type { Topology } from '../graph/topology.ts';
 import { bytesSerde } from '../serde/serde.ts';
+import type { StoreSettings } from '../store/task-state.ts';
 
 /** A store as the task opens it, with the topic that makes it survive. */
 export interface PlannedStore {
   readonly spec: StoreSpec;
   readonly changelog: string | undefined;
+}
+
+/** How a task's state keeps each of its stores. */
+export function storesOf(plan: TaskPlan): StoreSettings[] {
+  return plan.stores.map(({ spec: { name, persistent, cacheEntriesMax }, changelog }) => ({
+    name,
+    persistent: persistent ?? true,
+    changelog,
+    cacheEntriesMax,
+  }));
 }
 
 export interface TaskInput {
@@ -98,13 +109,13 @@ const changelogExtraRetentionMs = 86_400_000;
 
 function changelogConfig(spec: StoreSpec): Record<string, string> {
   if (!['window', 'session'].includes(spec.kind) || spec.retentionMs === Number.POSITIVE_INFINITY)
-    return { 'cleanup.policy': 'compact', ...spec.topicConfig };
+    return { 'cleanup.policy': 'compact', ...spec.changelogConfig };
   return {
     'cleanup.policy': 'compact,delete',
     'retention.ms': String(
       must(spec.retentionMs, `window store ${spec.name} has no retention`) + changelogExtraRetentionMs,
     ),
-    ...spec.topicConfig,
+    ...spec.changelogConfig,
   };
 }
 

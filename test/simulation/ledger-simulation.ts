@@ -8,7 +8,6 @@ import { jsonSerde } from '../../src/serde/serde.ts';
 import {
   type ClusterView,
   type CommittedRecord,
-  type FaultKind,
   type SimulationInput,
   type SimulationReport,
   simulate,
@@ -26,16 +25,14 @@ import {
   type Total,
   totalsStore,
 } from '../support/ledger-topology.ts';
+import { drawSettings, drawStandbys, faultsOf, type WorkloadOptions } from './workload.ts';
 
 const applicationId = 'ledger';
 const names = ledgerNames('ledger');
 const json = jsonSerde<unknown>();
 
-export interface LedgerSimulationOptions {
+export interface LedgerSimulationOptions extends WorkloadOptions {
   readonly entries?: number;
-  readonly kinds?: readonly FaultKind[];
-  readonly faults?: number;
-  readonly keepLog?: boolean;
 }
 
 function decoded<V>(records: readonly CommittedRecord[]): Committed<V>[] {
@@ -105,14 +102,7 @@ export function simulateLedger(
         applicationId,
         topology: () => ledgerTopology(names),
         instances: 3 + (random.next() < 0.2 ? 1 : 0),
-        settings: {
-          commitIntervalMs: [20, 50, 100, 200][random.integer(4)] as number,
-          cacheEntriesMax: [3, 20, 1_000][random.integer(3)] as number,
-          commitRecordsMax: [50, 500, 20_000][random.integer(3)] as number,
-          // Some clusters keep standbys, and hand their stores over.
-          numStandbyReplicas: [0, 0, 1, 2][random.integer(4)] as number,
-          instanceHeartbeatMs: 300,
-        },
+        settings: { ...drawSettings(random, [20, 50, 100, 200]), ...drawStandbys(random) },
       },
     ],
     topics: Object.values(names).map((name) => ({ name, partitions })),
@@ -120,10 +110,7 @@ export function simulateLedger(
     closing: Array.from({ length: partitions }, (_, partition) =>
       input(entries.closing(partition), 0, partition),
     ),
-    faults: {
-      count: options.faults ?? 12,
-      ...(options.kinds === undefined ? {} : { kinds: options.kinds }),
-    },
+    faults: faultsOf(options),
     check,
     keepLog: options.keepLog ?? false,
   });

@@ -20,7 +20,6 @@ import {
   type ClusterView,
   type CommittedRecord,
   type CommittedView,
-  type FaultKind,
   ManualClock,
   type SimulationInput,
   type SimulationReport,
@@ -50,15 +49,13 @@ import {
 } from '../../topology/topics.ts';
 import { violationsText } from '../support/ledger-checkers.ts';
 import { checkShop, type ShopOutcome, type ShopRecord, type ShopTopics } from './shop-checkers.ts';
+import { drawSettings, faultsOf, type WorkloadOptions } from './workload.ts';
 
 const schemasFolder = fileURLToPath(new URL('../../../schemas', import.meta.url));
 const applicationId = 'shop';
 
-export interface ShopSimulationOptions {
+export interface ShopSimulationOptions extends WorkloadOptions {
   readonly orders?: number;
-  readonly kinds?: readonly FaultKind[];
-  readonly faults?: number;
-  readonly keepLog?: boolean;
 }
 
 export interface ShopSimulationReport extends SimulationReport {
@@ -122,11 +119,7 @@ export async function simulateShop(
     sku: 1 + random.integer(2),
     trackingNumber: 1 + random.integer(2),
   };
-  const settings = {
-    commitIntervalMs: [50, 100, 200][random.integer(3)] as number,
-    cacheEntriesMax: [3, 20, 1_000][random.integer(3)] as number,
-    commitRecordsMax: [50, 500, 20_000][random.integer(3)] as number,
-  };
+  const settings = drawSettings(random, [50, 100, 200]);
   const { serdes, shop, participants } = await wire(seed, switches);
   const inputs = inputsOf({ seed, random, orders: options.orders ?? 70, switches, partitions, serdes });
   let outcome: ShopOutcome | undefined;
@@ -143,11 +136,7 @@ export async function simulateShop(
     ],
     topics: topicSpecs(partitions, true),
     inputs,
-    faults: {
-      count: options.faults ?? 12,
-      ...(options.kinds === undefined ? {} : { kinds: options.kinds }),
-      clockJumpMsMax,
-    },
+    faults: { ...faultsOf(options), clockJumpMsMax },
     awaited: (view) => awaited(view, serdes),
     settleMsMax: 600_000,
     check: async (view) => {

@@ -20,7 +20,7 @@ import {
 
 const keySerdes = { int64: longSerde, int32: integerSerde, string: stringSerde };
 
-type Joiner = (left: string | null, right: string | null) => string;
+export type Joiner = (left: string | null, right: string | null) => string;
 
 /** What a program is made with. */
 interface Parts {
@@ -135,12 +135,12 @@ function tableTableByForeignKey(vector: VectorCase, parts: Parts): KStream<Vecto
   return joined.toStream();
 }
 
-function joinTables(
+export function joinTables<K>(
   how: JoinName | undefined,
-  a: KTable<VectorKey, string>,
-  b: KTable<VectorKey, string>,
+  a: KTable<K, string>,
+  b: KTable<K, string>,
   joiner: Joiner,
-): KTable<VectorKey, string> {
+): KTable<K, string> {
   if (how === 'inner') return a.join(b, joiner);
   return how === 'left' ? a.leftJoin(b, joiner) : a.outerJoin(b, joiner);
 }

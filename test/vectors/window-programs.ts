@@ -1,6 +1,7 @@
 /** Aggregates, windowed and not, and suppression, as programs of the DSL. Called by run-vectors.ts. */
 import {
   type FixedWindows,
+  type KGroupedStream,
   type KTable,
   longSerde,
   type Serde,
@@ -103,16 +104,27 @@ interface WindowedResult {
   readonly windowEnd: number;
 }
 
-function windowAggregate(vector: VectorCase): VectorProgram {
-  const builder = new StreamsBuilder();
+/** The windowed table of a case, suppressed if it says so, of any group. */
+export function windowedTable(
+  vector: VectorCase,
+  grouped: KGroupedStream<string, string>,
+): { readonly table: KTable<Windowed<string>, unknown>; readonly valueSerde: Serde<unknown> } {
   const counts = vector.aggregate === 'count';
-  const table = (counts ? countWindowed(vector, builder) : foldWindowed(vector, builder)) as KTable<
+  const table = (counts ? countWindowed(vector, grouped) : foldWindowed(vector, grouped)) as KTable<
     Windowed<string>,
     unknown
   >;
-  const valueSerde = (counts ? longSerde : stringSerde) as Serde<unknown>;
-  const final = vector.suppress === undefined ? table : table.suppress(suppressedOf(vector.suppress));
-  final
+  return {
+    table: vector.suppress === undefined ? table : table.suppress(suppressedOf(vector.suppress)),
+    valueSerde: (counts ? longSerde : stringSerde) as Serde<unknown>,
+  };
+}
+
+function windowAggregate(vector: VectorCase): VectorProgram {
+  const builder = new StreamsBuilder();
+  const grouped = builder.stream<string, string>('input', strings).groupByKey();
+  const { table, valueSerde } = windowedTable(vector, grouped);
+  table
     .toStream()
     .map<string, unknown>(({ key, window }, value) => {
       const result: WindowedResult = { key, windowStart: window.startMs, windowEnd: window.endMs };
@@ -126,8 +138,10 @@ function windowAggregate(vector: VectorCase): VectorProgram {
   };
 }
 
-function countWindowed(vector: VectorCase, builder: StreamsBuilder): KTable<Windowed<string>, number> {
-  const grouped = builder.stream<string, string>('input', strings).groupByKey();
+function countWindowed(
+  vector: VectorCase,
+  grouped: KGroupedStream<string, string>,
+): KTable<Windowed<string>, number> {
   const windows = windowsOf(vector);
   const emit = vector.emit === 'on-window-close' ? 'onWindowClose' : 'onWindowUpdate';
   const options = { materialized: retained(vector) };
@@ -136,8 +150,10 @@ function countWindowed(vector: VectorCase, builder: StreamsBuilder): KTable<Wind
     : grouped.windowedBy(windows).emitStrategy(emit).count(options);
 }
 
-function foldWindowed(vector: VectorCase, builder: StreamsBuilder): KTable<Windowed<string>, string> {
-  const grouped = builder.stream<string, string>('input', strings).groupByKey();
+function foldWindowed(
+  vector: VectorCase,
+  grouped: KGroupedStream<string, string>,
+): KTable<Windowed<string>, string> {
   const windows = windowsOf(vector);
   const emit = vector.emit === 'on-window-close' ? 'onWindowClose' : 'onWindowUpdate';
   const options = { materialized: { ...retained(vector), valueSerde: stringSerde } };
@@ -157,7 +173,7 @@ function retained({ retentionMs }: VectorCase): { readonly retentionMs?: number 
   return retentionMs === undefined ? {} : { retentionMs };
 }
 
-function windowsOf(vector: VectorCase): FixedWindows | SessionWindows {
+export function windowsOf(vector: VectorCase): FixedWindows | SessionWindows {
   const windows = field<NonNullable<VectorCase['windows']>>(vector, 'windows');
   if (windows.type === 'unlimited')
     return unlimitedWindows(windows.startMs === undefined ? {} : { startMs: windows.startMs });
@@ -165,7 +181,7 @@ function windowsOf(vector: VectorCase): FixedWindows | SessionWindows {
   return windows.type === 'session' ? sessionWindows(windows) : timeWindows(windows);
 }
 
-function suppressedOf(suppress: NonNullable<VectorCase['suppress']>): Suppressed {
+export function suppressedOf(suppress: NonNullable<VectorCase['suppress']>): Suppressed {
   const { untilTimeLimitMs, maxRecords, whenFull } = suppress;
   if (suppress.untilWindowCloses === true) return { untilWindowCloses: true, buffer: 'unbounded' };
   return {

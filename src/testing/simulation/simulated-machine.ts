@@ -4,6 +4,7 @@
  */
 
 import { StreamsApp, type StreamsSettings } from '../../app/streams-app.ts';
+import type { Clock } from '../../base/clock-port.ts';
 import { asStreamsError } from '../../base/errors.ts';
 import type { Logger, Telemetry } from '../../base/telemetry-port.ts';
 import { silentTelemetry } from '../../base/telemetry-port.ts';
@@ -18,8 +19,11 @@ import { SimulatedProcess, type Strike } from './simulated-process.ts';
 
 export interface SimulatedApplication {
   readonly applicationId: string;
-  /** Called for each process: a topology may hold state of its own by mistake, and then it must not be shared. */
-  readonly topology: () => Topology;
+  /**
+   * Called for each process: a topology may hold state of its own by mistake, and then it must not be shared. The clock
+   * is that process's; what async steps call has to wait by it and by nothing else.
+   */
+  readonly topology: (clock: Clock) => Topology;
   /** At least one. */
   readonly instances: number;
   readonly settings?: Partial<Omit<StreamsSettings, 'applicationId' | 'instanceId' | 'transactionalId'>>;
@@ -77,7 +81,7 @@ export class SimulatedMachine {
     const { scheduler, broker, watch, log, strike, application, staticMembership } = this.#options;
     const process = new SimulatedProcess(`${this.name}#${++this.#starts}`, scheduler, strike);
     const app = new StreamsApp({
-      topology: application.topology(),
+      topology: application.topology(process.clock),
       settings: {
         transactionTimeoutMs: 2_000,
         sessionTimeoutMs: 3_000,

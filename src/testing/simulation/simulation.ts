@@ -14,6 +14,7 @@ import { wallClock } from '../../base/wall-clock.ts';
 import type { TopicSpec } from '../../broker/broker-port.ts';
 import { type EmbeddedBroker, openEmbeddedBroker } from '../../broker/embedded-broker.ts';
 import { type ApplicationPlan, planApplication } from '../../task/task-plan.ts';
+import { ClusterRest } from './cluster-rest.ts';
 import { type CommittedRecord, readCommitted, readTask, storeDiffersFromChangelog } from './cluster-view.ts';
 import { FaultInjector } from './fault-injector.ts';
 import { countFault, type FaultCoverage, type FaultKind, faultKinds, planFaults } from './faults.ts';
@@ -37,6 +38,8 @@ export interface SimulationOptions {
   readonly topics: readonly TopicSpec[];
   /** In the order of `atMs`. */
   readonly inputs: readonly SimulationInput[];
+  /** There before the first instance starts. `atMs` is ignored. */
+  readonly opening?: readonly SimulationInput[];
   /** Produced after everything is healed, for what only a later record brings about. `atMs` is ignored. */
   readonly closing?: readonly SimulationInput[];
   readonly faults?: {
@@ -97,10 +100,13 @@ class Simulation {
   readonly #watch = new OwnershipWatch();
   readonly #machines: SimulatedMachine[] = [];
   readonly #plans = new Map<string, ApplicationPlan>();
+  readonly #rest: ClusterRest;
   readonly #log: string[] = [];
   /** Which machine had each task when all had come to rest. */
   #atRest: ReadonlyMap<string, SimulatedMachine> = new Map();
   #digest = 0x811c9dc5;
+  /** At the last look there was nothing left to do. */
+  #wasAtRest = false;
   /** What was awaited when it was last asked. */
   #awaited: string | undefined;
 
@@ -108,6 +114,11 @@ class Simulation {
     this.#options = options;
     this.#random = seededRandom(options.seed);
     this.#scheduler = new SimulationScheduler(this.#random);
+    this.#rest = new ClusterRest({
+      machines: this.#machines,
+      plans: this.#plans,
+      topics: options.topics.map(({ name }) => name),
+    });
   }
 
   async run(): Promise<SimulationReport> {
@@ -116,13 +127,15 @@ class Simulation {
     this.#plan();
     const coverage: FaultCoverage = new Map();
     const injector = this.#makeInjector(broker, coverage);
+    const { opening = [], closing = [] } = this.#options;
+    if (opening.length > 0) await this.#during(this.#send(broker, opening));
     for (const machine of this.#machines) machine.start();
     const lastMs = await this.#produce(broker);
     await this.#run(() => false, lastMs + 500);
     // Faults whose step has not come up yet get some more time.
     await this.#run(() => injector.left === 0, lastMs + 4_000);
     injector.heal();
-    for (const input of this.#options.closing ?? []) await this.#during(this.#send(broker, [input]));
+    for (const input of closing) await this.#during(this.#send(broker, [input]));
     const violations = this.#watch.violations;
     if (!(await this.#settle(broker))) {
       violations.push(`the cluster did not settle: ${await this.#during(this.#lag(broker))}`);
@@ -174,7 +187,7 @@ class Simulation {
   #plan(): void {
     const counts = new Map(this.#options.topics.map(({ name, partitions }) => [name, partitions]));
     for (const { applicationId, topology } of this.#options.applications) {
-      const plan = planApplication(topology(), applicationId, counts);
+      const plan = planApplication(topology(this.#scheduler.clock(undefined)), applicationId, counts);
       this.#plans.set(applicationId, plan);
       this.#watch.plan(applicationId, plan.tasks);
     }
@@ -279,13 +292,16 @@ class Simulation {
 
   /** How long to wait until the next look; 0 when all is done. */
   async #restMs(broker: EmbeddedBroker): Promise<number> {
+    const wasAtRest = this.#wasAtRest;
+    this.#wasAtRest = false;
     if (!(await this.#settledNow(broker))) return 100;
-    const { awaited } = this.#options;
-    if (awaited === undefined) return 0;
-    this.#awaited = await awaited(this.#committedView(broker));
+    this.#awaited = await this.#options.awaited?.(this.#committedView(broker));
     if (this.#awaited !== undefined) return 1_000;
     // It took several turns: something may have come in meanwhile.
-    return (await this.#settledNow(broker)) ? 0 : 100;
+    if (!(await this.#settledNow(broker))) return 100;
+    // What the broker has committed may still be an unknown outcome to the instance, which then restores.
+    this.#wasAtRest = true;
+    return wasAtRest ? 0 : 700;
   }
 
   #committedView(broker: EmbeddedBroker): CommittedView {
@@ -301,62 +317,14 @@ class Simulation {
   }
 
   async #settledNow(broker: EmbeddedBroker): Promise<boolean> {
-    const owners = new Map<string, SimulatedMachine>();
-    if (this.#machines.some(({ app }) => app !== undefined && !app.ready)) return false;
-    // All at one moment: the embedded broker answers in microtasks, and a pending offset is no answer.
-    for (const [applicationId, plan] of this.#plans) {
-      const inputs = plan.tasks.flatMap((task) => task.inputs);
-      const owned: string[] = [];
-      for (const machine of this.#machines) {
-        if (machine.application.applicationId !== applicationId) continue;
-        for (const { taskId } of machine.app?.status().tasks ?? []) {
-          owned.push(taskId);
-          owners.set(`${applicationId} ${taskId}`, machine);
-        }
-      }
-      // One that lost a task and has not heard of it yet still names it: that is no rest.
-      if (owned.length !== plan.tasks.length || new Set(owned).size !== owned.length) return false;
-      const committed = await broker.admin.committedOffsets(applicationId, inputs).catch(() => undefined);
-      const ends = await broker.admin.endOffsets(inputs, 'read_uncommitted');
-      if (committed === undefined || ends.some((end, index) => (committed[index] ?? 0) !== end)) return false;
-    }
-    // A dead member's open transaction would hide what was committed behind it.
-    const all = await this.#allPartitions(broker);
-    const ends = await broker.admin.endOffsets(all, 'read_uncommitted');
-    const stable = await broker.admin.endOffsets(all, 'read_committed');
-    if (ends.some((end, index) => stable[index] !== end)) return false;
-    this.#atRest = owners;
-    return true;
-  }
-
-  async #allPartitions(broker: EmbeddedBroker): Promise<TopicPartition[]> {
-    const names = [
-      ...this.#options.topics.map(({ name }) => name),
-      ...[...this.#plans.values()].flatMap((plan) => plan.internalTopics.map(({ name }) => name)),
-    ];
-    const described = await broker.admin.describeTopics(names);
-    return described.flatMap((topic) =>
-      Array.from({ length: topic?.partitions ?? 0 }, (_, partition) => ({
-        topic: topic?.name ?? '',
-        partition,
-      })),
-    );
+    const owners = await this.#rest.owners(broker);
+    if (owners !== undefined) this.#atRest = owners;
+    return owners !== undefined;
   }
 
   async #lag(broker: EmbeddedBroker): Promise<string> {
-    const lines: string[] = [];
-    for (const [applicationId, plan] of this.#plans) {
-      const inputs = plan.tasks.flatMap((task) => task.inputs);
-      const committed = await broker.admin.committedOffsets(applicationId, inputs).catch(() => undefined);
-      const ends = await broker.admin.endOffsets(inputs, 'read_uncommitted');
-      for (const [index, { topic, partition }] of inputs.entries()) {
-        const at = committed?.[index] ?? 0;
-        if (at !== ends[index]) lines.push(`${topic}/${partition} at ${at} of ${ends[index]}`);
-      }
-    }
-    const states = this.#machines.map(({ name, app, process }) => `${name} ${app?.state} ${process?.state}`);
-    const awaited = this.#awaited === undefined ? [] : [this.#awaited];
-    return [...awaited, ...lines, ...states].join(', ');
+    const lag = await this.#rest.lag(broker);
+    return this.#awaited === undefined ? lag : `${this.#awaited}, ${lag}`;
   }
 
   async #check(broker: EmbeddedBroker, owners: ReadonlyMap<string, SimulatedMachine>): Promise<string[]> {

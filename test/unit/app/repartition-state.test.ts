@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'mocha';
 import { repartitionState } from '../../../src/app/repartition-state.ts';
+import { placementOf } from '../../../src/app/row-placement.ts';
 import { StreamsApp } from '../../../src/app/streams-app.ts';
 import type { StreamsError } from '../../../src/base/errors.ts';
 import { partitionForKey } from '../../../src/base/murmur2.ts';
@@ -13,6 +14,7 @@ import type { Broker } from '../../../src/broker/broker-port.ts';
 import { openEmbeddedBroker } from '../../../src/broker/embedded-broker.ts';
 import { StreamsBuilder } from '../../../src/dsl/streams-builder.ts';
 import { sessionWindows, timeWindows } from '../../../src/dsl/windows.ts';
+import type { StoreSpec } from '../../../src/graph/node.ts';
 import type { Topology } from '../../../src/graph/topology.ts';
 import { stringSerde } from '../../../src/serde/serde.ts';
 import { MemoryDisk } from '../../../src/store/memory-backend.ts';
@@ -276,4 +278,37 @@ describe('state moved to other partition counts', () => {
         error.code === 'TOPOLOGY_INVALID' && /rows of mine cannot be moved/.test(error.message),
     );
   });
+});
+
+describe('where rows of window and session stores belong', () => {
+  const part = { sources: [], processors: [], sinks: [], stores: [], nodes: [], id: 0 };
+  const key = Buffer.from('key-7');
+  const time = Buffer.alloc(8, 1);
+  const spec = (more: object): StoreSpec =>
+    ({
+      name: 'store',
+      kind: 'window',
+      ...strings,
+      changelog: true,
+      retentionMs: 1_000,
+      placement: 'record-key',
+      ...more,
+    }) as unknown as StoreSpec;
+  const rows: readonly (readonly [what: string, StoreSpec, Buffer])[] = [
+    ['of an operator', spec({ expiry: 'operator' }), Buffer.concat([key, time, Buffer.alloc(4)])],
+    ['that expire', spec({}), Buffer.concat([Buffer.from([0]), key, time, Buffer.alloc(4)])],
+    ['of their index', spec({}), Buffer.concat([Buffer.from([1]), time, key, Buffer.alloc(4)])],
+    ['with duplicates', spec({ retainDuplicates: true }), Buffer.concat([Buffer.from([0]), key, time, time])],
+    ['of sessions', spec({ kind: 'session' }), Buffer.concat([Buffer.from([0]), key, time, time])],
+    [
+      'in segments',
+      spec({ expiry: 'segments', retainDuplicates: true }),
+      Buffer.concat([time, Buffer.from([0, 0, 0, key.length]), key, time, time]),
+    ],
+  ];
+  for (const [what, store, row] of rows)
+    it(`rows ${what}`, () => {
+      for (const partitions of [2, 5, 7])
+        assert.equal(placementOf(store, part).partitionOf(row, partitions), partitionForKey(key, partitions));
+    });
 });
