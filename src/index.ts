@@ -11,6 +11,7 @@ export {
   type HttpServerOptions,
   startHttpServer,
 } from './app/http-server.ts';
+export { type MovedChangelog, type RepartitionOptions, repartitionState } from './app/repartition-state.ts';
 export {
   StreamsApp,
   type StreamsAppOptions,
@@ -141,7 +142,7 @@ export {
   type VersionedStoreDefinition,
   type WindowStoreDefinition,
 } from './dsl/stores.ts';
-export { type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
+export { type BuildOptions, type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
 export type {
   BufferLimits,
   StrictBuffer,
@@ -187,6 +188,7 @@ export type {
   OffsetReset,
   ProcessorNode,
   RepartitionSpec,
+  RowPlacement,
   SinkNode,
   SourceNode,
   StoreSpec,

@@ -49,6 +49,7 @@ function addParticipant(
     keySerde: stringSerde as Serde<unknown>,
     valueSerde: jsonSerde<ParticipantState>() as Serde<unknown>,
     changelog: true,
+    placement: 'record-key',
   });
   topology.addSource({
     name: input,

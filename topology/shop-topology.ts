@@ -86,6 +86,8 @@ async function storeSpecs({ applicationId, avro }: ShopTopologyOptions) {
     keySerde: stringSerde as Serde<unknown>,
     valueSerde,
     changelog: true,
+    // Orders, skus and tracking numbers are what the records are keyed by.
+    placement: 'record-key',
   });
   const [orders, stock, tracking] = await Promise.all([
     avro.forStore<OrderState>(subject(orderStore), 'shop.orchestration.OrderState'),

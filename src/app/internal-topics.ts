@@ -9,6 +9,11 @@ import type { Admin, TopicDescription } from '../broker/broker-port.ts';
 import { isGeneratedName } from '../graph/naming.ts';
 import { type InternalTopic, tokenTopic } from '../task/task-plan.ts';
 
+/** There while state is being moved to other partition counts (repartition-state.ts). */
+export function repartitionPlanTopic(applicationId: string): string {
+  return `${applicationId}-repartition-plan`;
+}
+
 export interface InternalTopicsOptions {
   readonly admin: Admin;
   readonly applicationId: string;
@@ -28,6 +33,16 @@ export async function ensureInternalTopics(
   existing: readonly string[],
   options: InternalTopicsOptions,
 ): Promise<void> {
+  const moving = repartitionPlanTopic(options.applicationId);
+  if (existing.includes(moving))
+    throw new StreamsError(
+      'TOPIC_MISMATCH',
+      `the state of ${options.applicationId} is being moved to other partitions`,
+      {
+        context: { topic: moving },
+        hint: 'let the command end, or, where it was broken off, call it again: millrace repartition (repartitionState)',
+      },
+    );
   checkOrphans(topics, existing, options);
   const { admin, clock, config, log } = options;
   for (;;) {
@@ -90,7 +105,7 @@ function wrongCount(topic: InternalTopic, found: TopicDescription, applicationId
   const hint =
     isDeadLetters && found.partitions < partitions
       ? `kafka-topics.sh --alter --topic ${name} --partitions ${partitions}`
-      : `the partition count of an input or the topology has changed, and keys now belong to other tasks: go back to ${found.partitions} partitions, or use another application id, or start over: stop all instances, then kafka-topics.sh --delete --topic '${applicationId}-.*', kafka-consumer-groups.sh --delete --group ${applicationId}, and remove the state directories`;
+      : `the partition count of an input or the topology has changed, and keys now belong to other tasks: stop all instances and move the state by millrace repartition (repartitionState), or go back to ${found.partitions} partitions, or use another application id, or start over: stop all instances, then kafka-topics.sh --delete --topic '${applicationId}-.*', kafka-consumer-groups.sh --delete --group ${applicationId}, and remove the state directories`;
   return new StreamsError('TOPIC_MISMATCH', sentence, { context: { topic: name }, hint });
 }
 

@@ -70,6 +70,8 @@ export interface Admin {
   describeTopics(names: readonly string[]): Promise<(TopicDescription | undefined)[]>;
   /** The names of all topics, in no order; internal ones of the broker may be among them. */
   listTopics(): Promise<string[]>;
+  /** More partitions for a topic; what is in it stays where it is. No effect when it has as many. Errors: TOPIC_UNKNOWN. */
+  growTopic(name: string, partitions: number): Promise<void>;
   /** Idempotent. */
   deleteTopics(names: readonly string[]): Promise<void>;
   /** The log's first offset (retention moves it), in the order of the partitions. */

@@ -208,6 +208,10 @@ export class EmbeddedBroker implements Broker {
         this.#checkOpen();
         return Array.from(topics.all(), ({ name }) => name);
       },
+      growTopic: async (name, partitions) => {
+        this.#checkOpen();
+        await topics.grow(name, partitions);
+      },
       deleteTopics: async (names) => {
         this.#checkOpen();
         await topics.delete(names);

@@ -228,6 +228,11 @@ export class Group {
     return member.instanceId === undefined || this.#instances.get(member.instanceId) === member;
   }
 
+  /** Of its topic, when it came to be. */
+  get partitions(): number {
+    return this.#owner.length;
+  }
+
   get empty(): boolean {
     return this.#members.length === 0;
   }
@@ -326,7 +331,7 @@ export class GroupRegistry {
   ): EmbeddedGroupMember {
     let group = this.#groups.get(options.groupId);
     group?.expire();
-    if (group === undefined || (group.empty && group.topic !== options.topic)) {
+    if (group === undefined || (group.empty && isOther(group, options.topic, partitions))) {
       group = new Group(options.topic, partitions);
       this.#groups.set(options.groupId, group);
     }
@@ -338,6 +343,11 @@ export class GroupRegistry {
     group.add(member);
     return member;
   }
+}
+
+/** Its topic is another one, or was made anew. */
+function isOther(group: Group, topic: string, partitions: number): boolean {
+  return group.topic !== topic || group.partitions !== partitions;
 }
 
 function sorted(partitions: Iterable<number>): number[] {

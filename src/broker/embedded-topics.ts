@@ -122,6 +122,18 @@ export class TopicRegistry {
     for (const topic of topics) this.#topics.set(topic.name, topic);
   }
 
+  /** Errors: TOPIC_UNKNOWN. */
+  async grow(name: string, partitions: number): Promise<void> {
+    const topic = this.require(name);
+    if (partitions <= topic.partitions) return;
+    const grown = this.#build({ ...topic, partitions }, () => undefined);
+    const logs = [...topic.logs, ...grown.logs.slice(topic.logs.length)];
+    await this.#storage.write((writes) => {
+      writes.push({ key: topicKey(topic.number), value: encodeTopic(grown) });
+    });
+    this.#topics.set(name, { ...grown, logs });
+  }
+
   /** The entry goes first: a crash then leaves chunks of a topic that nobody knows, which opening removes. */
   async delete(names: readonly string[]): Promise<void> {
     const topics = names.map((name) => this.#topics.get(name)).filter((topic) => topic !== undefined);

@@ -88,6 +88,22 @@ export class KafkaAdmin implements Admin {
     return [...names];
   }
 
+  async growTopic(name: string, partitions: number): Promise<void> {
+    const [found] = await this.#describe([name]);
+    if (found === undefined) throw unknownTopic(name, 0, undefined);
+    if (found.partitions.length >= partitions) return;
+    await requested(
+      `topic ${name} cannot get more partitions`,
+      this.#call<void>((admin, done) => admin.createPartitions(name, partitions, requestTimeoutMs, done)),
+      { topic: name },
+    );
+    await this.#settled(
+      [name],
+      (topic) => (topic?.partitions.length ?? 0) >= partitions && topic?.partitions.every(hasLeader) === true,
+      'the new partitions have no leaders yet',
+    );
+  }
+
   async deleteTopics(names: readonly string[]): Promise<void> {
     await Promise.all(names.map((name) => this.#delete(name)));
     await this.#settled(names, (topic) => topic === undefined, 'the topics are still being deleted');

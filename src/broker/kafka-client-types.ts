@@ -147,6 +147,7 @@ export interface NativeAdmin {
     timeoutMs: number,
     done: Done<void>,
   ): void;
+  createPartitions(topic: string, partitions: number, timeoutMs: number, done: Done<void>): void;
   deleteTopic(topic: string, timeoutMs: number, done: Done<void>): void;
   describeTopics(
     topics: readonly string[],

@@ -33,6 +33,7 @@ export function mapValuesAsync<K, V, V2>(
     handWritten: false,
     asyncStep: step,
   });
+  graph.notes.valueChanges.add(node);
   return { ...handle, node, valueSerde: undefined };
 }
 
@@ -58,6 +59,7 @@ export function processAsync<K, V, R, K2, V2>(
     handWritten: !isFunction,
     asyncStep: step,
   });
+  (keepsKey ? graph.notes.valueChanges : graph.notes.keyChanges).add(node);
   return {
     node,
     // A step that keeps its key says that K2 is K.

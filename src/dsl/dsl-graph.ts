@@ -10,6 +10,7 @@ import type { ProcessorSupplier } from '../graph/supplier.ts';
 import { Topology } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { GlobalKTable, KStream, KTable } from './api.ts';
+import { OperatorNotes, type RepartitionNote } from './operator-notes.ts';
 import { StreamFilter } from './operators/stream-filter.ts';
 import {
   asSerde,
@@ -79,10 +80,13 @@ interface AddOperator<KIn, VIn, KOut, VOut> {
 
 export class DslGraph {
   readonly topology = new Topology();
+  readonly notes = new OperatorNotes();
   readonly #classes: DslClasses;
   readonly #streams = new WeakMap<object, unknown>();
   readonly #tables = new WeakMap<object, unknown>();
   readonly #globalTables = new WeakMap<object, unknown>();
+  /** Repartition topics of streams that were joined without a name, by the stream's node: the next such join reads the same. */
+  readonly #forJoins = new Map<string, { readonly handle: unknown; readonly note: RepartitionNote }>();
   #index = 0;
 
   constructor(classes: DslClasses) {
@@ -171,7 +175,12 @@ export class DslGraph {
     const hint = `give ${node} materialized: { keySerde, valueSerde }`;
     const keys = needSerde('key', node, hint, keySerde) as Serde<unknown>;
     const values = needSerde('value', node, hint, valueSerde);
-    const common = { name, keySerde: keys, ...storeSettings(settings) };
+    const common = {
+      name,
+      keySerde: keys,
+      ...storeSettings(settings),
+      placement: 'record-key' as const,
+    };
     const plain = { kind: 'key-value' as const, valueSerde: timestampedSerde(values) as Serde<unknown> };
     this.addStore(
       versioned === undefined
@@ -192,26 +201,61 @@ export class DslGraph {
   /**
    * Writes the stream to an internal topic by its present key and reads it back.
    * `prefix` names the topic; nodes get generated names exactly when it is a generated one.
-   * `dropNullKeys`: what comes below cannot use them, so they do not travel.
+   * `dropNullKeys`: what comes below cannot use them, so they do not travel. `asked`: by the user, for its own sake.
    */
   repartition<K, V>(
     stream: StreamHandle<K, V>,
     prefix: string,
     options: Omit<Repartitioned<K, V>, 'name'>,
     dropNullKeys: boolean,
+    asked = false,
   ): StreamHandle<K, V> {
     const names = this.repartitionNames(prefix);
     const hint = 'give its serdes to the operator that needs the repartition topic';
     const keySerde = needSerde('key', names.topic, hint, options.keySerde, stream.keySerde);
     const valueSerde = needSerde('value', names.topic, hint, options.valueSerde, stream.valueSerde);
     this.topology.addRepartition({ name: names.topic, partitions: options.partitions });
+    const note: RepartitionNote = {
+      ...names,
+      keySerde: keySerde as Serde<unknown>,
+      valueSerde: valueSerde as Serde<unknown>,
+      dropNullKeys,
+    };
     this.addOperator({
       name: names.filter,
       parents: [stream.node],
-      supplier: () => new StreamFilter<K, V>((key) => !dropNullKeys || key !== null, dropNullKeys),
+      supplier: () => new StreamFilter<K, V>((key) => !note.dropNullKeys || key !== null, note.dropNullKeys),
       keepsKey: true,
     });
+    if (!asked) this.notes.repartitions.push(note);
     return this.throughTopic(names, [names.filter], keySerde, valueSerde, options.partitioner);
+  }
+
+  /**
+   * As `repartition`, for a side of a join whose key has changed. `name` is that of the side; without one, a stream
+   * that was joined before is read from the topic that it has, as in Kafka Streams.
+   */
+  repartitionForJoin<K, V>(
+    stream: StreamHandle<K, V>,
+    name: string | undefined,
+    dropNullKeys: boolean,
+  ): StreamHandle<K, V> {
+    const known = name === undefined ? this.#forJoins.get(stream.node) : undefined;
+    if (known === undefined) {
+      const handle = this.repartition(stream, name ?? stream.node, {}, dropNullKeys);
+      const note = this.notes.repartitions.at(-1);
+      if (name === undefined && note !== undefined) this.#forJoins.set(stream.node, { handle, note });
+      return handle;
+    }
+    // Names are taken all the same, so that those after them are Kafka Streams'.
+    this.repartitionNames(stream.node);
+    known.note.dropNullKeys &&= dropNullKeys;
+    const handle = known.handle as StreamHandle<K, V>;
+    return {
+      ...handle,
+      keySerde: stream.keySerde ?? handle.keySerde,
+      valueSerde: stream.valueSerde ?? handle.valueSerde,
+    };
   }
 
   /** The topic and node names of a repartition step; moves the counter on by three, as Kafka Streams does. */

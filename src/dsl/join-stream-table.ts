@@ -25,7 +25,12 @@ export function joinStreamTable<K, V, VT, VOut>(
 ): KStream<K, VOut> {
   const right = graph.tableHandle(table);
   const { name, gracePeriodMs, ...serdes } = joined;
-  const from = stream.keyChanged ? graph.repartition(stream, name ?? stream.node, serdes, !left) : stream;
+  const known = {
+    ...stream,
+    keySerde: serdes.keySerde ?? stream.keySerde,
+    valueSerde: asSerde(serdes.valueSerde) ?? stream.valueSerde,
+  };
+  const from = stream.keyChanged ? graph.repartitionForJoin(known, name, !left) : stream;
   const sources = graph.copartition(from.sources, right.sources);
   const node = graph.nodeName(name, left ? 'KSTREAM-LEFTJOIN-' : 'KSTREAM-JOIN-');
   const reader = right.view.reader();
@@ -74,6 +79,7 @@ export function joinGlobalTable<K, V, KG, VG, VOut>(
     supplier: () => new StreamTableJoin<K, V, KG, VG, VOut>(options),
     keepsKey: true,
   });
+  graph.notes.valueChanges.add(node);
   return graph.stream<K, VOut>({ ...stream, node, valueSerde: undefined });
 }
 

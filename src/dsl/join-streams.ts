@@ -6,7 +6,15 @@ import type { ProcessorSupplier } from '../graph/supplier.ts';
 import { type Serde, stringSerde } from '../serde/serde.ts';
 import type { KStream } from './api.ts';
 import type { DslGraph, StreamHandle } from './dsl-graph.ts';
-import { type JoinSide, sequencedSerde, sharedKeySerde, sharedRowSerde } from './operators/join-state.ts';
+import type { InnerJoinNote } from './operator-notes.ts';
+import {
+  type JoinSide,
+  pendingStretchMs,
+  sequencedSerde,
+  sharedKeySerde,
+  sharedPlacement,
+  sharedRowSerde,
+} from './operators/join-state.ts';
 import { PassThrough } from './operators/pass-through.ts';
 import {
   type JoinStores,
@@ -83,6 +91,8 @@ export function joinStreams<K, VL, VR, VOut>(
     supplier: () => new PassThrough<K, VOut>(),
     keepsKey: true,
   });
+  if (dropNullKeys)
+    graph.notes.innerJoins.push({ ...names, windows, joiner: joiner as InnerJoinNote['joiner'] });
   return graph.stream<K, VOut>({
     node: names.merge,
     keySerde,
@@ -105,7 +115,7 @@ function rekeyed<K, V>(
     keySerde: keySerde ?? stream.keySerde,
     valueSerde: asSerde(valueSerde) ?? stream.valueSerde,
   };
-  return stream.keyChanged ? graph.repartition(known, prefix ?? stream.node, {}, dropNullKeys) : known;
+  return stream.keyChanged ? graph.repartitionForJoin(known, prefix, dropNullKeys) : known;
 }
 
 /** Order: as Kafka Streams takes them from its counter. */
@@ -200,19 +210,27 @@ function addStores<K, VL, VR>(
         // A window store keeps at least a moment, or it could not say what has expired.
         retentionMs: Math.max(1, joinRetentionMs(windows, joined.unmatched === 'strict')),
         retainDuplicates: true,
+        placement: 'record-key',
         expiry: 'segments',
       },
       [names.window.left, names.window.right, names.join[side === 'left' ? 'right' : 'left']],
     );
   addWindow('left', lefts as Serde<unknown>);
   addWindow('right', rights as Serde<unknown>);
+  const rows = sharedRowSerde(lefts, rights) as Serde<unknown>;
+  const placement = sharedPlacement(
+    keys as Serde<unknown>,
+    rows as Parameters<typeof sharedPlacement>[1],
+    pendingStretchMs(windows),
+  );
   graph.addStore(
     {
       name: names.stores.shared,
       kind: 'key-value',
       keySerde: sharedKeySerde(keys) as Serde<unknown>,
-      valueSerde: sharedRowSerde(lefts, rights) as Serde<unknown>,
+      valueSerde: rows,
       ...settings,
+      ...(joined.unmatched === 'strict' ? {} : { placement }),
     },
     [names.window.left, names.window.right, names.join.left, names.join.right],
   );

@@ -136,6 +136,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
       supplier: () => new PassThrough<K, V | V2>(),
       keepsKey: true,
     });
+    this.#graph.notes.merges.add(node);
     return this.#graph.stream<K, V | V2>({
       node,
       keySerde: a.keySerde === b.keySerde ? a.keySerde : undefined,
@@ -168,7 +169,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
   repartition(options: Repartitioned<K, V> = {}): KStream<K, V> {
     const { name, ...rest } = options;
     const prefix = name ?? this.#graph.generate('KSTREAM-REPARTITION-');
-    return this.#graph.stream(this.#graph.repartition(this.#handle, prefix, rest, false));
+    return this.#graph.stream(this.#graph.repartition(this.#handle, prefix, rest, false, true));
   }
 
   groupByKey(grouped: Grouped<K, V> = {}): KGroupedStream<K, V> {
@@ -227,6 +228,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
       keepsKey,
       handWritten: true,
     });
+    this.#noteChange(name, !keepsKey);
     return this.#graph.stream<K2, V2>({
       node: name,
       // A processor that keeps its key says that K2 is K.
@@ -261,6 +263,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
       keepsKey: true,
       handWritten: true,
     });
+    this.#noteChange(name, false);
     const unchanged = this.#handle as unknown as StreamHandle<K, V2>;
     return this.#graph.stream<K, V2>({ ...unchanged, valueSerde: undefined, node: name });
   }
@@ -348,6 +351,11 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     );
   }
 
+  #noteChange(node: string, ofKey: boolean): void {
+    const { keyChanges, valueChanges } = this.#graph.notes;
+    (ofKey ? keyChanges : valueChanges).add(node);
+  }
+
   /** One operator under this stream. What `changes` does not mention stays as it is here. */
   #below<K2, V2>(
     prefix: string,
@@ -358,6 +366,8 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
   ): KStream<K2, V2> {
     const node = this.#graph.nodeName(options.named, prefix);
     this.#graph.addOperator({ name: node, parents: [this.#handle.node], supplier, keepsKey });
+    if (changes.keyChanged === true || 'valueSerde' in changes)
+      this.#noteChange(node, changes.keyChanged === true);
     const unchanged = this.#handle as unknown as StreamHandle<K2, V2>;
     return this.#graph.stream<K2, V2>({ ...unchanged, ...changes, node });
   }

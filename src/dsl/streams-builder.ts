@@ -12,11 +12,17 @@ import { DslGraph, isStored, materializedSerdes } from './dsl-graph.ts';
 import { KStreamImpl } from './kstream.ts';
 import { KTableImpl } from './ktable.ts';
 import { TableSource, type TableSourceDemand, tableSourceView } from './operators/table-source.ts';
+import { optimize, type TopologyOptimization } from './optimize.ts';
 import { type Consumed, invalidTopology, type Materialized } from './options.ts';
 import { timestampedSerde } from './timestamped.ts';
 
 export interface ConsumedTable<K, V> extends Consumed<K, V> {
   readonly materialized?: Materialized<K, V>;
+}
+
+export interface BuildOptions {
+  /** Fewer topics and stores for the same results (Kafka's `topology.optimization`). Default `none`. */
+  readonly topologyOptimization?: TopologyOptimization;
 }
 
 /**
@@ -74,6 +80,7 @@ export class StreamsBuilder {
     const node = graph.nodeName(consumed.named, 'KTABLE-SOURCE-');
     const parent = this.#source([topic], consumed, source);
     const demand: TableSourceDemand = { oldValues: false, stored: isStored(materialized) };
+    graph.notes.tableSources.push({ store, topic, source: parent });
     graph.addOperator({
       name: node,
       parents: [parent],
@@ -134,9 +141,27 @@ export class StreamsBuilder {
     return this;
   }
 
-  /** The topology so far, which is always complete. Called again it is the same one. */
-  build(): Topology {
-    return this.#graph.topology;
+  /**
+   * The topology so far, which is always complete. Called again it is the same one, unless it is optimised.
+   *
+   * @example
+   * ```ts
+   * import { StreamsBuilder, stringSerde } from 'millrace';
+   *
+   * const strings = { keySerde: stringSerde, valueSerde: stringSerde };
+   * const builder = new StreamsBuilder();
+   * const byUser = builder.stream<string, string>('clicks', strings).selectKey((_page, user) => user);
+   * byUser.groupByKey(strings).count();
+   * byUser.groupByKey(strings).reduce((last) => last);
+   * const optimised = builder.build({ topologyOptimization: 'all' });
+   * console.log(builder.build().repartitions().length, optimised.repartitions().length);
+   * // prints: 2 1
+   * ```
+   */
+  build(options: BuildOptions = {}): Topology {
+    const { topology, notes } = this.#graph;
+    const { topologyOptimization = 'none' } = options;
+    return topologyOptimization === 'none' ? topology : optimize(topology, notes, topologyOptimization);
   }
 
   #checkSerdes<K, V>(topics: string, { keySerde, valueSerde }: Consumed<K, V>): void {

@@ -11,7 +11,7 @@ import type { DslGraph } from './dsl-graph.ts';
 import { StreamSessionAggregate } from './operators/stream-session-aggregate.ts';
 import { StreamSlidingAggregate } from './operators/stream-sliding-aggregate.ts';
 import { StreamWindowAggregate } from './operators/stream-window-aggregate.ts';
-import { windowMarkSerde, windowRowSerde } from './operators/window-clock.ts';
+import { windowMarkSerde, windowPlacement, windowRowSerde } from './operators/window-clock.ts';
 import {
   type Aggregator,
   type Initializer,
@@ -99,6 +99,7 @@ export class WindowedTable<K, A> {
         valueSerde: (isSession ? values : timestampedSerde(values)) as Serde<unknown>,
         ...settings,
         retentionMs: this.#retentionMs,
+        placement: 'record-key',
         expiry: 'operator',
       },
       nodes,
@@ -111,6 +112,7 @@ export class WindowedTable<K, A> {
         valueSerde: windowMarkSerde as Serde<unknown>,
         ...settings,
         companion: true,
+        placement: windowPlacement(keys as Serde<unknown>),
       },
       nodes,
     );

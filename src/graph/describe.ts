@@ -2,7 +2,8 @@
  * A topology in three forms. The text is Kafka Streams' own, so that existing viewers parse it
  * (source: org.apache.kafka.streams.processor.internals.InternalTopologyBuilder.TopologyDescription).
  */
-import type { GlobalStoreSpec, GraphNode, SinkNode, SourceNode } from './node.ts';
+import { inHashOrder, inKafkaOrder, type OrderedNode } from './description-order.ts';
+import type { GlobalStoreSpec, SinkNode, SourceNode } from './node.ts';
 import type { TopologyParts } from './subtopology.ts';
 
 function list(names: readonly string[]): string {
@@ -16,23 +17,20 @@ function sinkTopic(node: SinkNode): string {
 function sourceTopics({ pattern, topics }: SourceNode): string {
   // The pattern as it was written: the anchors are ours.
   if (pattern !== undefined) return pattern.source.slice(4, -2);
-  return `[${topics
-    .map(({ name }) => name)
-    .sort()
-    .join(', ')}]`;
+  return `[${inHashOrder(topics.map(({ name }) => name)).join(', ')}]`;
 }
 
-function describeNode(node: GraphNode, companions: ReadonlySet<string>): string {
-  if (node.kind === 'source') {
-    return `    Source: ${node.name} (topics: ${sourceTopics(node)})\n      --> ${list(node.children)}\n`;
-  }
+function describeNode({ node, above, below }: OrderedNode, companions: ReadonlySet<string>): string {
+  const to = `      --> ${list(below)}\n`;
+  const from = `      <-- ${list(above)}\n`;
+  if (node.kind === 'source') return `    Source: ${node.name} (topics: ${sourceTopics(node)})\n${to}`;
   if (node.kind === 'processor') {
-    const stores = node.stores.filter((name) => !companions.has(name));
-    return `    Processor: ${node.name} (stores: [${stores.join(', ')}])\n      --> ${list(node.children)}\n      <-- ${list(node.parents)}\n`;
+    const stores = inHashOrder(node.stores.filter((name) => !companions.has(name)));
+    return `    Processor: ${node.name} (stores: [${stores.join(', ')}])\n${to}${from}`;
   }
   const topic =
     typeof node.topic === 'function' ? 'extractor class: per record' : `topic: ${node.topic.name}`;
-  return `    Sink: ${node.name} (${topic})\n      <-- ${list(node.parents)}\n`;
+  return `    Sink: ${node.name} (${topic})\n${from}`;
 }
 
 function describeGlobal({ source, processor, topic, store }: GlobalStoreSpec): string {
@@ -46,7 +44,8 @@ export function describeText({ subtopologies, globals }: TopologyParts): string 
   const texts: string[] = [];
   for (const { id, nodes, stores } of subtopologies) {
     const companions = new Set(stores.filter(({ companion }) => companion === true).map(({ name }) => name));
-    texts[id] = `  Sub-topology: ${id}\n${nodes.map((node) => describeNode(node, companions)).join('')}\n`;
+    const lines = inKafkaOrder(nodes).map((node) => describeNode(node, companions));
+    texts[id] = `  Sub-topology: ${id}\n${lines.join('')}\n`;
   }
   for (const { id, spec } of globals)
     texts[id] = `  Sub-topology: ${id} for global store (will not generate tasks)\n${describeGlobal(spec)}`;

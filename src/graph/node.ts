@@ -101,21 +101,29 @@ export interface StoreSpec {
   readonly expiry?: 'operator' | 'segments';
   /** Stands beside another store of its operator; Kafka Streams has none there, so its text form leaves it out. */
   readonly companion?: boolean;
+  /** Restored from a topic that the task reads, as far as it has read it, in place of a changelog. */
+  readonly restoredFrom?: SourceChangelog;
+  /**
+   * To which task a row belongs, so that state can be moved to other partition counts (`repartitionState`). `record-key`:
+   * the store's keys are those of the records that its task reads. Without it the store cannot be moved.
+   */
+  readonly placement?: 'record-key' | RowPlacement;
   /** More settings of the changelog topic, in Kafka's names. */
   readonly changelogConfig?: Readonly<globalThis.Record<string, string>>;
 }
 
-/**
- * A store that every instance fills with all partitions of a topic before its tasks run, and goes on following.
- * Any processor reads it, without being connected; none may write it. The topic is its changelog.
- */
-export interface GlobalStoreSpec {
-  /** Of kind `key-value`, without a changelog of its own. */
-  readonly store: StoreSpec;
-  readonly topic: string;
-  /** Node names, for descriptions. */
-  readonly source: string;
-  readonly processor: string;
+/** Of a store that lays out keys in its own way. Pure. */
+export interface RowPlacement {
+  /** Of the records' keys; what sources read them with has to be the same. */
+  readonly keySerde: Serde<unknown>;
+  /** The bytes of the record's key in a row's key; undefined: the row is the task's own, such as a clock. */
+  readonly keyOf: (rowKey: Buffer) => Buffer | undefined;
+  /** A row of a task's own, for a new task, out of what all old ones had. Undefined: none. */
+  readonly merge: (values: readonly Buffer[]) => Buffer | undefined;
+}
+
+/** How a topic's records become a store's rows. */
+export interface TopicRows {
   /** Of the topic's records. */
   readonly keySerde: Serde<unknown>;
   readonly valueSerde: Serde<unknown>;
@@ -125,6 +133,23 @@ export interface GlobalStoreSpec {
    * instance. A record with a null key never comes here.
    */
   readonly rows: (record: Record<unknown, unknown>) => Iterable<readonly [key: unknown, row: unknown]>;
+}
+
+export interface SourceChangelog extends TopicRows {
+  readonly topic: string;
+}
+
+/**
+ * A store that every instance fills with all partitions of a topic before its tasks run, and goes on following.
+ * Any processor reads it, without being connected; none may write it. The topic is its changelog.
+ */
+export interface GlobalStoreSpec extends TopicRows {
+  /** Of kind `key-value`, without a changelog of its own. */
+  readonly store: StoreSpec;
+  readonly topic: string;
+  /** Node names, for descriptions. */
+  readonly source: string;
+  readonly processor: string;
 }
 
 /** An internal topic through which records get a new key. `partitions` undefined = as its co-partitioned ones. */

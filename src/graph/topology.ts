@@ -42,6 +42,11 @@ export function wholeName(pattern: RegExp): RegExp {
   return new RegExp(`^(?:${pattern.source})$`, pattern.flags.replace(/[gy]/g, ''));
 }
 
+/** The reverse of `wholeName`. */
+export function asWritten(pattern: RegExp): RegExp {
+  return new RegExp(pattern.source.slice(4, -2), pattern.flags);
+}
+
 /** Stands for a pattern's topics until they are known; no topic can be named so. */
 export function patternTopic(pattern: RegExp): TopicRef {
   return { name: String(pattern), internal: false };
@@ -285,6 +290,11 @@ export class Topology {
     return this.#sourceOfTopic.get(topic);
   }
 
+  /** All sources in the order in which they came, those of global stores too. */
+  sourceOrder(): readonly string[] {
+    return [...new Set(this.#sourceOfTopic.values())];
+  }
+
   /** A source reads the topics of a pattern, which are known when the application starts. */
   get hasPatterns(): boolean {
     return this.nodes().some((node) => node.kind === 'source' && node.pattern !== undefined);
@@ -348,8 +358,7 @@ export class Topology {
   }
 
   #parts(): TopologyParts {
-    const sources = new Set(this.#sourceOfTopic.values());
-    return splitIntoSubtopologies(this.nodes(), this.#stores, this.globalStores(), [...sources]);
+    return splitIntoSubtopologies(this.nodes(), this.#stores, this.globalStores(), this.sourceOrder());
   }
 
   #defineStore(spec: StoreSpec): void {

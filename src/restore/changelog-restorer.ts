@@ -12,11 +12,13 @@
  * R5 Another topic id, a position below the log's start or beyond its end, or one so old that tombstones may
  *    be gone: the store is rebuilt, and the log says why. A crash is never a reason.
  * R8 A changelog that is empty although the task has written to it ends the instance (lost-changelog.ts).
+ * R9 A table that is restored from its source topic is restored last, as far as the input is read (source-restore.ts).
  */
 
 import { partitionKey } from '../base/record.ts';
 import type { Logger } from '../base/telemetry-port.ts';
 import type { Broker, Consumer, RecordBatch } from '../broker/broker-port.ts';
+import type { FailurePolicy } from '../failure/failure-policy.ts';
 import type { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
 import { refuseEmptyState, refuseLostChangelog } from './lost-changelog.ts';
@@ -28,6 +30,7 @@ import {
   type Rebuild,
   type Replay,
 } from './replay-plan.ts';
+import { restoreFromSources } from './source-restore.ts';
 import { type StartOffset, startOffsets } from './start-offsets.ts';
 import { originMeta, originOf } from './store-origin.ts';
 
@@ -49,6 +52,8 @@ export interface RestoreOptions {
   readonly abandoned: () => boolean;
   /** The wall clock, to tell how old the position is. */
   readonly nowMs: number;
+  /** What happens to records of a source topic that cannot be read. */
+  readonly failurePolicy: FailurePolicy;
 }
 
 export type RestoreResult =
@@ -90,7 +95,8 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
     );
   }
   await refuseEmptyState(options, offsets);
-  return { outcome: 'restored', committed: await startOffsets(options, offsets) };
+  const committed = await startOffsets(options, offsets);
+  return (await restoreFromSources(options, committed)) ?? { outcome: 'restored', committed };
 }
 
 /** False when the task was taken away meanwhile. The next batch is read while one is written. */

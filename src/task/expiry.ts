@@ -25,7 +25,7 @@ export function observedClock(store: string): string {
 }
 
 /** The clock up to which (exclusive) a store has removed its rows. */
-function removedClock(store: string): string {
+export function removedClock(store: string): string {
   return `removed/${store}`;
 }
 

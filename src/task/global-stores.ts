@@ -6,7 +6,7 @@
 import type { Write } from '../base/backend-port.ts';
 import { asStreamsError, StreamsError } from '../base/errors.ts';
 import type { RecordBatch } from '../broker/broker-port.ts';
-import type { GlobalStoreSpec } from '../graph/node.ts';
+import type { GlobalStoreSpec, StoreSpec, TopicRows } from '../graph/node.ts';
 import type { StateStore } from '../graph/processor.ts';
 import type { GlobalState } from '../store/global-state.ts';
 import type { LoadRequest } from '../store/task-state.ts';
@@ -88,13 +88,24 @@ export interface GlobalRows {
  * A batch of the topic as changes of the store, in order; a record with a null key is none.
  * Errors: what is no record's fault, such as a registry that is away: ask again with the same batch.
  */
-export async function globalRows(spec: GlobalStoreSpec, batch: RecordBatch): Promise<GlobalRows> {
-  const { keySerde, valueSerde, store } = spec;
+export function globalRows(spec: GlobalStoreSpec, batch: RecordBatch): Promise<GlobalRows> {
+  return rowsOfBatch(spec, spec.store, batch);
+}
+
+/** As `globalRows`, for any store that is made of a topic. `until`: records from this offset on are left out. */
+export async function rowsOfBatch(
+  spec: TopicRows,
+  store: StoreSpec,
+  batch: RecordBatch,
+  until = Number.POSITIVE_INFINITY,
+): Promise<GlobalRows> {
+  const { keySerde, valueSerde } = spec;
   const writes: Write[] = [];
   const unreadable: { offset: number; error: StreamsError }[] = [];
   for (let index = 0; index < batch.count; index++) {
     const key = batch.key(index);
     const value = batch.value(index);
+    if (batch.offset(index) >= until) break;
     if (key === null) continue;
     try {
       if (keySerde.prepare !== undefined) await keySerde.prepare(key);
@@ -116,11 +127,7 @@ export async function globalRows(spec: GlobalStoreSpec, batch: RecordBatch): Pro
   return { writes, unreadable };
 }
 
-function rowsOf(
-  spec: GlobalStoreSpec,
-  batch: RecordBatch,
-  index: number,
-): ReturnType<GlobalStoreSpec['rows']> {
+function rowsOf(spec: TopicRows, batch: RecordBatch, index: number): ReturnType<TopicRows['rows']> {
   const record = {
     key: spec.keySerde.deserialize(batch.key(index), batch.topic),
     value: spec.valueSerde.deserialize(batch.value(index), batch.topic),

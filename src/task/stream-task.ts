@@ -321,8 +321,15 @@ export class StreamTask {
       meta.set(`changelog/${topic}`, String(offset));
       meta.set(`changelog-at/${topic}`, String(this.#options.clock.nowMs()));
     }
-    await this.state.storeSealed(meta);
     for (const { topic, offset } of sealed.offsets) this.#committed.set(topic, offset);
+    for (const { spec } of this.plan.stores) {
+      const offset = spec.restoredFrom && this.#committed.get(spec.restoredFrom.topic);
+      if (spec.restoredFrom === undefined || offset === undefined) continue;
+      // No bound but the very position: the batch holds what the records before it have changed.
+      meta.set(`changelog/${spec.restoredFrom.topic}`, String(offset));
+      meta.set(`changelog-at/${spec.restoredFrom.topic}`, String(this.#options.clock.nowMs()));
+    }
+    await this.state.storeSealed(meta);
   }
 
   /** Forgets all that is not committed; `begin` has to follow. */

@@ -167,7 +167,7 @@ export class TaskRestores {
 
   /** Restores and returns what makes the task run; called by the loop, when nothing else is under way. */
   async #restore(plan: TaskPlan, restoring: Restoring): Promise<() => Promise<void>> {
-    const { broker, log, clock, destroyTaskBackend } = this.#options;
+    const { broker, log, clock, failurePolicy, destroyTaskBackend } = this.#options;
     let handedOver = await this.#standbys?.handOver(plan.taskId);
     const recycled = handedOver !== undefined;
     for (;;) {
@@ -189,6 +189,7 @@ export class TaskRestores {
           progress: restoring.progress,
           abandoned: () => restoring.abandoned,
           nowMs: clock.nowMs(),
+          failurePolicy,
         });
         if (result.outcome === 'rebuild') {
           const { reason } = result;

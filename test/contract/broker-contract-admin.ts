@@ -64,6 +64,19 @@ export function adminContract(bench: () => BrokerBench, supports: BrokerSupports
       assert.deepEqual(await bench().values(topic), []);
     });
 
+    it('get more partitions and keep what is in them; fewer is no change', async () => {
+      const { broker } = bench();
+      const topic = await bench().topic('grown', 2);
+      await bench().write(topic, ['a'], 1);
+      await broker.admin.growTopic(topic, 4);
+      await broker.admin.growTopic(topic, 3);
+      const [described] = await broker.admin.describeTopics([topic]);
+      assert.equal(described?.partitions, 4);
+      await bench().write(topic, ['b'], 3);
+      assert.deepEqual(await bench().values(topic, 'read_committed', 1), ['a']);
+      assert.deepEqual(await bench().values(topic, 'read_committed', 3), ['b']);
+    });
+
     it('are deleted idempotently', async () => {
       const topic = await bench().topic('gone');
       await bench().broker.admin.deleteTopics([topic, bench().name('never')]);

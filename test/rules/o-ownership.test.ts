@@ -13,6 +13,7 @@ import { wallClock } from '../../src/base/wall-clock.ts';
 import type { Broker, Consumer, GroupEvent, GroupMember } from '../../src/broker/broker-port.ts';
 import { balance } from '../../src/broker/embedded-assignor.ts';
 import { openEmbeddedBroker } from '../../src/broker/embedded-broker.ts';
+import { deadLetterPolicy } from '../../src/failure/failure-policy.ts';
 import { restoreTask } from '../../src/restore/changelog-restorer.ts';
 import { MemoryDisk } from '../../src/store/memory-backend.ts';
 import { CommitBench, type CommitBenchOptions, EagerClock } from '../support/commit-bench.ts';
@@ -264,6 +265,7 @@ describe('rules of ownership', () => {
       log,
       progress: { taskId: '0_0', restored: 0, remaining: 0 },
       abandoned: () => false,
+      failurePolicy: deadLetterPolicy,
       nowMs: bench.clock.nowMs(),
     });
     assert.equal(result.outcome, 'restored');

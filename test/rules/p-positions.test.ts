@@ -4,6 +4,7 @@ import { afterEach, describe, it } from 'mocha';
 import { sortableInteger } from '../../src/base/bytes.ts';
 import { silentTelemetry } from '../../src/base/telemetry-port.ts';
 import type { Admin, Broker, OutgoingRecord, Producer } from '../../src/broker/broker-port.ts';
+import { deadLetterPolicy } from '../../src/failure/failure-policy.ts';
 import { type RestoreResult, restoreTask } from '../../src/restore/changelog-restorer.ts';
 import { longSerde } from '../../src/serde/serde.ts';
 import { MemoryDisk } from '../../src/store/memory-backend.ts';
@@ -58,6 +59,7 @@ describe('rules of positions and restore', () => {
       log: more.log ?? silentTelemetry.log,
       progress: { taskId: '0_0', restored: 0, remaining: 0 },
       abandoned: () => false,
+      failurePolicy: deadLetterPolicy,
       nowMs: more.nowMs ?? bench.clock.nowMs(),
     });
 
@@ -190,6 +192,7 @@ describe('rules of positions and restore', () => {
       createTopics: (specs) => admin.createTopics(specs),
       describeTopics: (names) => admin.describeTopics(names),
       listTopics: () => admin.listTopics(),
+      growTopic: (name, partitions) => admin.growTopic(name, partitions),
       deleteTopics: (names) => admin.deleteTopics(names),
       startOffsets: (partitions) => admin.startOffsets(partitions),
       endOffsets: (partitions, isolation) => {

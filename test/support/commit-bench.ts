@@ -164,6 +164,7 @@ export class CommitBench {
         log: silentTelemetry.log,
         progress: { taskId: plan.taskId, restored: 0, remaining: 0 },
         abandoned: () => false,
+        failurePolicy: deadLetterPolicy,
         nowMs: this.clock.nowMs(),
       });
       if (result.outcome !== 'restored') throw new Error(`the restore ended with ${result.outcome}`);

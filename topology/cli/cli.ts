@@ -7,6 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { StreamsError } from '#streams';
 import { addDemo } from './command-demo.ts';
 import { addOrder } from './command-order.ts';
+import { addRepartition } from './command-repartition.ts';
 import { addReplay } from './command-replay.ts';
 import { addParticipants, addRun } from './command-run.ts';
 import { addTopology } from './command-topology.ts';
@@ -23,6 +24,7 @@ function createProgram(onExit: (code: ExitCode) => void): Command {
   addReplay(program, onExit);
   addRun(program, onExit);
   addParticipants(program, onExit);
+  addRepartition(program, onExit);
   addTopology(program, onExit);
   addOrder(program, onExit);
   for (const command of program.commands) {

@@ -11,6 +11,7 @@
  */
 import { readSortableInteger, sortableInteger } from '../../base/bytes.ts';
 import { StreamsError } from '../../base/errors.ts';
+import type { RowPlacement } from '../../graph/node.ts';
 import type { KeyValueStore, ProcessorContext } from '../../graph/processor.ts';
 import type { Serde } from '../../serde/serde.ts';
 import type { JoinWindows } from '../options.ts';
@@ -118,6 +119,36 @@ export function sharedKeySerde<K>(keys: Serde<K>): Serde<SharedKey<K>> {
       const side = bytes[9] === 1 ? 'left' : 'right';
       const sequence = readSortableInteger(bytes, bytes.length - 8);
       return new PendingKey(readSortableInteger(bytes, 1), { side, key, sequence });
+    },
+  };
+}
+
+/** For `repartitionState`: every new task goes on from the latest clock there was. Not of strict joins, which have timers. */
+export function sharedPlacement(
+  keySerde: Serde<unknown>,
+  rows: Serde<SharedRow<unknown, unknown>>,
+  stretchMs: number,
+): RowPlacement {
+  return {
+    keySerde,
+    keyOf: (row) => (row[0] === 1 ? unescaped(row.subarray(10, row.length - 8)) : undefined),
+    merge: (values) => {
+      const clocks = values.flatMap((bytes) => {
+        const row = rows.deserialize(bytes, '');
+        return row?.kind === 'clock' ? [row.clock] : [];
+      });
+      const last = (of: (clock: JoinClock) => number): number => Math.max(...clocks.map(of));
+      if (clocks.length === 0) return undefined;
+      const clock: JoinClock = {
+        timeMs: last(({ timeMs }) => timeMs),
+        leftMs: last(({ leftMs }) => leftMs),
+        rightMs: last(({ rightMs }) => rightMs),
+        sequence: last(({ sequence }) => sequence),
+        pendingMs: clocks
+          .flatMap(({ pendingMs }) => pendingMs)
+          .reduce<readonly number[]>((all, ms) => withPending(all, ms, stretchMs), []),
+      };
+      return rows.serialize({ kind: 'clock', clock }, '') ?? undefined;
     },
   };
 }

@@ -67,12 +67,16 @@ export class StreamJoinWindow<K, V> extends Operator<K, V, K, V> {
     const reads: Prefetch[] = [{ store: this.#stores.shared, key: 'clock' }];
     if (this.#strict !== undefined) reads.push({ store: this.#stores.shared, key: idleKey });
     if (key === null || key === undefined) return reads;
-    const { fromMs, toMs } = joinSpan(this.#side, this.#windows, timestamp);
-    reads.push({
-      store: this.#side === 'left' ? this.#stores.right : this.#stores.left,
-      from: { key, timestampMs: fromMs },
-      to: { key, timestampMs: toMs },
-    });
+    const { left, right } = this.#stores;
+    // A join with one window reads it for both sides.
+    for (const side of left === right ? (['left', 'right'] as const) : [this.#side]) {
+      const { fromMs, toMs } = joinSpan(side, this.#windows, timestamp);
+      reads.push({
+        store: side === 'left' ? right : left,
+        from: { key, timestampMs: fromMs },
+        to: { key, timestampMs: toMs },
+      });
+    }
     return reads;
   }
 

@@ -13,6 +13,7 @@
  */
 import { readSortableInteger, sortableInteger } from '../../base/bytes.ts';
 import { StreamsError } from '../../base/errors.ts';
+import type { RowPlacement } from '../../graph/node.ts';
 import type { KeyValueStore, ProcessorContext } from '../../graph/processor.ts';
 import type { Serde } from '../../serde/serde.ts';
 import { noMarks, stretchEndMs, type TimeMarks, withMark, withoutBelow } from './time-marks.ts';
@@ -101,6 +102,35 @@ export const windowMarkSerde: Serde<WindowMark> = {
     };
   },
 };
+
+/** For `repartitionState`: every new task goes on from the latest clock there was. */
+export function windowPlacement(keySerde: Serde<unknown>): RowPlacement {
+  return {
+    keySerde,
+    keyOf: (row) => (row[0] === 1 ? row.subarray(17) : undefined),
+    merge: (values) => windowMarkSerde.serialize(mergedClock(values), '') ?? undefined,
+  };
+}
+
+function mergedClock(values: readonly Buffer[]): WindowClock {
+  const clocks = values
+    .map((bytes) => windowMarkSerde.deserialize(bytes, ''))
+    .filter((mark): mark is WindowClock => mark !== null && mark !== 'there');
+  const inputs = Math.max(0, ...clocks.map(({ inputMs }) => inputMs.length));
+  const earliest = clocks.flatMap(({ earliestMs }) => (earliestMs === undefined ? [] : [earliestMs]));
+  const stretchMs = Math.max(1, ...clocks.map(({ unemitted }) => unemitted.stretchMs));
+  return {
+    inputMs: Array.from({ length: inputs }, (_, input) =>
+      Math.max(-1, ...clocks.map(({ inputMs }) => inputMs[input] ?? -1)),
+    ),
+    earliestMs: earliest.length === 0 ? undefined : Math.min(...earliest),
+    // Marks are lower bounds: one without a row in this task costs a look.
+    unemitted: clocks
+      .flatMap(({ unemitted }) => unemitted.firstMs)
+      .sort((a, b) => a - b)
+      .reduce(withMark, { stretchMs, firstMs: [] }),
+  };
+}
 
 export interface WindowClockOptions {
   readonly store: string;

@@ -79,6 +79,8 @@ function simulatedAdmin({ process, broker }: SimulatedBrokerOptions): Admin {
     createTopics: (specs) => ask('restore', 'creating topics', () => admin.createTopics(specs)),
     describeTopics: (names) => ask('restore', 'describing topics', () => admin.describeTopics(names)),
     listTopics: () => ask('restore', 'listing topics', () => admin.listTopics()),
+    growTopic: (name, partitions) =>
+      ask('restore', 'growing a topic', () => admin.growTopic(name, partitions)),
     deleteTopics: (names) => ask('restore', 'deleting topics', () => admin.deleteTopics(names)),
     startOffsets: (partitions) => ask('restore', 'start offsets', () => admin.startOffsets(partitions)),
     endOffsets: (partitions, isolation) =>

@@ -11,6 +11,7 @@ import { silentTelemetry } from '../../../src/base/telemetry-port.ts';
 import { wallClock } from '../../../src/base/wall-clock.ts';
 import type { Broker, Producer } from '../../../src/broker/broker-port.ts';
 import { openEmbeddedBroker } from '../../../src/broker/embedded-broker.ts';
+import { deadLetterPolicy } from '../../../src/failure/failure-policy.ts';
 import { Topology } from '../../../src/graph/topology.ts';
 import { type RestoreResult, restoreTask } from '../../../src/restore/changelog-restorer.ts';
 import { stringSerde } from '../../../src/serde/serde.ts';
@@ -78,6 +79,7 @@ class Bench {
       log: silentTelemetry.log,
       progress: this.progress,
       abandoned: () => this.abandoned,
+      failurePolicy: deadLetterPolicy,
       nowMs: this.nowMs,
     });
   }
@@ -138,6 +140,7 @@ describe('a restore', () => {
       log: silentTelemetry.log,
       progress: bench.progress,
       abandoned: () => false,
+      failurePolicy: deadLetterPolicy,
       nowMs: bench.nowMs,
     });
     try {
