@@ -108,6 +108,8 @@ export function foreignKeyProgram(random: Random): DslProgram {
     family: 'foreign keys',
     topics: ['left', 'right', outTopic].map((name) => ({ name, partitions: partitionsOf(name) })),
     inputs,
+    // Whoever has lost a subscription meanwhile does not hear of these.
+    closing: others.map((key) => inputOf('right', key, 'r-end', partitions.right)),
     topology: () => {
       const builder = new StreamsBuilder();
       const left = builder.table<string, string>('left', strings);
@@ -183,9 +185,14 @@ export function globalsProgram(random: Random): DslProgram {
   const moving = ['m1', 'm2'];
   const named = [...still, ...moving, 'absent'];
   // Twice, so that the last one counts; the last still one is gone again before anything starts.
-  const opening = [...still, ...moving, ...still, 's4'].map((key, n) =>
+  const rows = [...still, ...moving, ...still, 's4'].map((key, n) =>
     inputOf('rows', key, n === 10 ? null : `${key}v${n}`, 2),
   );
+  // Before them so many that they take several fetches.
+  const opening = [
+    ...Array.from({ length: 600 }, (_, n) => inputOf('rows', `f${n % 50}`, `${n}`, 2)),
+    ...rows,
+  ];
   const inputs = drawInputs(random, {
     topics: [
       { name: 'input', keys: someKeys(random), value: (n) => `${pick(random, named)}|${n}` },
