@@ -103,13 +103,17 @@ export function foreignKeyProgram(random: Random): DslProgram {
     partitionsOf,
   });
   const inputs = isLeft ? drawn : withoutReturns(drawn);
+  const lateMs = Math.max(...inputs.map(({ timestamp = 0 }) => timestamp)) + 1_000;
   const pair = (left: string, right: string | null): string => `${left}+${right}`;
   return {
     family: 'foreign keys',
     topics: ['left', 'right', outTopic].map((name) => ({ name, partitions: partitionsOf(name) })),
     inputs,
     // Whoever has lost a subscription meanwhile does not hear of these.
-    closing: others.map((key) => inputOf('right', key, 'r-end', partitions.right)),
+    closing: others.map((key) => ({
+      ...inputOf('right', key, 'r-end', partitions.right),
+      timestamp: lateMs,
+    })),
     topology: () => {
       const builder = new StreamsBuilder();
       const left = builder.table<string, string>('left', strings);
