@@ -20,8 +20,8 @@ import type { PunctuationType, Record, TimerClock } from '../graph/processor.ts'
 import { resolveTopic } from '../graph/subtopology.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
-import { type CallCounters, CallFailure } from './async-calls.ts';
-import { AsyncSteps } from './async-steps.ts';
+import { CallFailure } from './async-calls.ts';
+import { AsyncSteps, type StepCalls } from './async-steps.ts';
 import { Collector } from './collector.ts';
 import type { GlobalStores } from './global-stores.ts';
 import { type DroppedRecord, ProcessorGraph } from './processor-graph.ts';
@@ -71,7 +71,6 @@ interface DecodedRecord {
 
 /** A slow read loads one thing and tries again; more tries than this is a processor that reads without end. */
 const slowReadsMax = 10_000;
-const noCalls: CallCounters = { attempts: 0, retries: 0, failed: 0 };
 /** Unmoved offsets are committed again after so long: far below what any broker forgets them in. */
 const allOffsetsEveryMs = 600_000;
 
@@ -174,10 +173,9 @@ export class StreamTask {
     return this.#asyncSteps?.waiting ?? false;
   }
 
-  /** Calls of async steps, and how many are under way now. */
-  get calls(): CallCounters & { readonly underWay: number } {
-    const { counters, callsUnderWay } = this.#asyncSteps ?? { counters: noCalls, callsUnderWay: 0 };
-    return { ...counters, underWay: callsUnderWay };
+  /** Of each async step; none where the topology has none. */
+  calls(): readonly StepCalls[] {
+    return this.#asyncSteps?.calls() ?? [];
   }
 
   /** For drivers without a loop; see `AsyncSteps.nextChange`. */
