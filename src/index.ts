@@ -72,6 +72,7 @@ export { type KafkaBrokerOptions, openKafkaBroker } from './broker/kafka-broker.
 export type { GroupProtocol } from './broker/kafka-settings.ts';
 export type { CommitStep, ProcessingGuarantee } from './commit/commit-cycle.ts';
 export type {
+  BranchEntry,
   BranchedKStream,
   BranchMap,
   CogroupedKStream,
@@ -98,6 +99,7 @@ export type {
   AggregateOptions,
   Aggregator,
   Branched,
+  BranchedConsumer,
   Consumed,
   ForeachAction,
   ForeignKeyExtractor,
@@ -110,6 +112,7 @@ export type {
   KeyValueMapper,
   Materialized,
   Named,
+  NamedSplit,
   OuterStreamJoined,
   Predicate,
   Printed,
@@ -188,7 +191,6 @@ export type {
   Prefetch,
   Processor,
   ProcessorContext,
-  ProcessorSupplier,
   PunctuationType,
   Record,
   RecordMetadata,
@@ -206,6 +208,7 @@ export type {
   WindowStore,
 } from './graph/processor.ts';
 export type { Subtopology } from './graph/subtopology.ts';
+export { type ProcessorSupplier, withStores } from './graph/supplier.ts';
 export {
   type AddGlobalStore,
   type AddProcessor,
@@ -231,13 +234,19 @@ export {
   createAvroSerdes,
 } from './serde/avro-serde.ts';
 export {
+  bigintSerde,
+  booleanSerde,
   bytesSerde,
   doubleSerde,
+  floatSerde,
   integerSerde,
   jsonSerde,
   longSerde,
   type Serde,
+  shortSerde,
   stringSerde,
+  uuidSerde,
+  voidSerde,
 } from './serde/serde.ts';
 export { type MemoryBackendOptions, openMemoryBackend } from './store/memory-backend.ts';
 export { openRocksDbBackend } from './store/rocksdb-backend.ts';

@@ -1,5 +1,5 @@
-// Kafka Streams itself, which the results of this runtime are compared with: its jars, fetched once with Maven,
-// and the small Java program of test/oracle/java, compiled where it has changed.
+// Kafka Streams itself, which the results of this runtime are compared with, and Java's Avro: their jars, fetched once
+// with Maven, and the small Java programs of test/oracle/java, compiled where they have changed.
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -33,12 +33,14 @@ export async function oracleEnvironment() {
 }
 
 async function ensureJars() {
-  const folder = join(cacheFolder(), `kafka-streams-${kafkaVersion}`);
+  // Another list of jars is another folder, or an earlier version's would do for ever.
+  const list = createHash('sha256').update(readFileSync(pom)).digest('hex').slice(0, 8);
+  const folder = join(cacheFolder(), `kafka-streams-${kafkaVersion}-${list}`);
   if (existsSync(folder)) return folder;
   await withLock(`${folder}.lock`, 'fetching Kafka Streams', async () => {
     if (existsSync(folder)) return;
     await ensureMaven(use);
-    say(`fetching Kafka Streams ${kafkaVersion} (92 MB, once)`);
+    say(`fetching Kafka Streams ${kafkaVersion} (93 MB, once)`);
     await makeFolderOnce(folder, async (temporary) => {
       const goal = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
       const args = ['-f', pom, goal, `-DoutputDirectory=${temporary}`];
@@ -56,14 +58,14 @@ async function ensureCompiled(javac, jars) {
     .filter((name) => name.endsWith('.java'))
     .sort()
     .map((name) => join(sourceFolder, name));
-  const hash = createHash('sha256').update(kafkaVersion);
+  const hash = createHash('sha256').update(kafkaVersion).update(readFileSync(pom));
   for (const path of sources) hash.update(readFileSync(path));
   const folder = join(workFolder, 'oracle', hash.digest('hex').slice(0, 16));
   await makeFolderOnce(folder, (temporary) => {
     const args = ['--release', '17', '-Xlint:all', '-Werror', '-d', temporary, '-cp', jars, ...sources];
     const result = capture(javac, args, { timeout: 5 * 60_000 });
     if (result.ok) return;
-    throw new SetupError('the Java program of test/oracle does not compile', {
+    throw new SetupError('the Java programs of test/oracle do not compile', {
       type: wayOut,
       details: result.output,
     });

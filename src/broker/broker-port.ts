@@ -80,6 +80,13 @@ export interface Admin {
    */
   endOffsets(partitions: readonly TopicPartition[], isolation: Isolation): Promise<number[]>;
   /**
+   * The first offset whose record is of that time or later, in the order of the partitions; undefined where there is
+   * none. Open transactions count.
+   */
+  offsetsForTimes(
+    partitions: readonly (TopicPartition & { readonly timestampMs: number })[],
+  ): Promise<(number | undefined)[]>;
+  /**
    * What the group has committed, in the order of the partitions; undefined where nothing was. *Stable*:
    * waits (or fails with a retriable error) while a transaction that commits offsets for them is pending.
    */

@@ -221,8 +221,29 @@ export class EmbeddedBroker implements Broker {
         this.#transactions.expire();
         return topics.logsOf(partitions).map((log) => log.endFor(isolation));
       },
+      offsetsForTimes: async (partitions) => {
+        const found: (number | undefined)[] = [];
+        for (const at of partitions) found.push(await this.#offsetForTime(at, at.timestampMs));
+        return found;
+      },
       committedOffsets: (groupId, partitions) => this.#stableOffsets(groupId, partitions),
     };
+  }
+
+  /** By reading: there is no index by time. */
+  async #offsetForTime(at: TopicPartition, timestampMs: number): Promise<number | undefined> {
+    const { start, end } = this.#topics.log(at.topic, at.partition);
+    const consumer = await this.openConsumer({ isolation: 'read_uncommitted', clientId: 'offset-for-time' });
+    try {
+      await consumer.assign([{ ...at, offset: start }]);
+      while (consumer.position(at) < end)
+        for (const batch of await consumer.poll({ recordsMax: 10_000, waitMs: 0 }))
+          for (let index = 0; index < batch.count; index++)
+            if (batch.timestamp(index) >= timestampMs) return batch.offset(index);
+      return undefined;
+    } finally {
+      await consumer.close();
+    }
   }
 
   async #stableOffsets(

@@ -34,6 +34,9 @@ const movingLeaderCodes = new Set([5, 6, 74, 76]);
 /** How long a pending transaction may hide a committed offset. Above the default transaction time-out. */
 const stableOffsetTimeoutMs = 20_000;
 
+/** What a leader answers that has no record of that time or later. */
+const noneAtThatTime = -1;
+
 export interface KafkaAdminOptions {
   readonly library: KafkaLibrary;
   readonly handle: KafkaHandle<NativeProducer>;
@@ -99,6 +102,24 @@ export class KafkaAdmin implements Admin {
     return this.#listOffsets(partitions, this.#options.library.latest, isolation);
   }
 
+  async offsetsForTimes(
+    partitions: readonly (TopicPartition & { readonly timestampMs: number })[],
+  ): Promise<(number | undefined)[]> {
+    if (partitions.length === 0) return [];
+    await this.requireTopics(partitions);
+    const { library } = this.#options;
+    const asked = partitions.map(({ topic, partition, timestampMs }) => ({
+      topic,
+      partition,
+      offset: library.atTime(timestampMs),
+    }));
+    const found = byPartition(await this.#listOnce(asked, 0, noneAtThatTime));
+    return partitions.map((at) => {
+      const offset = this.#listed(at, found.get(partitionKey(at.topic, at.partition)), noneAtThatTime);
+      return offset === noneAtThatTime ? undefined : offset;
+    });
+  }
+
   async committedOffsets(
     groupId: string,
     partitions: readonly TopicPartition[],
@@ -147,6 +168,10 @@ export class KafkaAdmin implements Admin {
       this.endOffsets(partitions, 'read_uncommitted'),
     ]);
     return starts.map((start, i) => ({ start, end: ends[i] ?? start }));
+  }
+
+  stableOffsets(partitions: readonly TopicPartition[]): Promise<number[]> {
+    return this.endOffsets(partitions, 'read_committed');
   }
 
   async #create(spec: TopicSpec): Promise<void> {
@@ -224,28 +249,34 @@ export class KafkaAdmin implements Admin {
     await this.requireTopics(partitions);
     const isolationLevel = isolation === 'read_committed' ? 1 : 0;
     const asked = distinct(partitions).map(({ topic, partition }) => ({ topic, partition, offset }));
-    const found = byPartition(await this.#listOnce(asked, isolationLevel));
-    return partitions.map(({ topic, partition }) => {
-      const entry = found.get(partitionKey(topic, partition));
-      if (entry?.error !== undefined && entry.error.code !== 0) {
-        throw requestError(entry.error, 'offsets cannot be listed', { topic, partition });
-      }
-      if (typeof entry?.offset !== 'number') throw unknownTopic(topic, partition, undefined);
-      if (entry.offset < 0)
-        throw new StreamsError('BROKER_UNAVAILABLE', 'the leader of a partition does not tell its offsets', {
-          context: { topic, partition, waitedMs: settleTimeoutMs },
-        });
-      return entry.offset;
-    });
+    const found = byPartition(await this.#listOnce(asked, isolationLevel, 0));
+    return partitions.map((at) => this.#listed(at, found.get(partitionKey(at.topic, at.partition)), 0));
+  }
+
+  #listed(
+    { topic, partition }: TopicPartition,
+    entry: NativePartitionOffset | undefined,
+    least: number,
+  ): number {
+    if (entry?.error !== undefined && entry.error.code !== 0) {
+      throw requestError(entry.error, 'offsets cannot be listed', { topic, partition });
+    }
+    if (typeof entry?.offset !== 'number') throw unknownTopic(topic, partition, undefined);
+    if (entry.offset < least)
+      throw new StreamsError('BROKER_UNAVAILABLE', 'the leader of a partition does not tell its offsets', {
+        context: { topic, partition, waitedMs: settleTimeoutMs },
+      });
+    return entry.offset;
   }
 
   /**
    * Asked again while a partition has no leader, or one that does not know of it yet. Where the leader's answer
-   * was lost the library gives a negative offset, and no error with it.
+   * was lost the library gives an offset below `least`, and no error with it.
    */
   async #listOnce(
     asked: readonly (TopicPartition & { readonly offset: unknown })[],
     isolationLevel: number,
+    least: number,
   ): Promise<readonly NativePartitionOffset[]> {
     const deadlineMs = this.#options.clock.monotonicMs() + settleTimeoutMs;
     for (;;) {
@@ -257,7 +288,7 @@ export class KafkaAdmin implements Admin {
       );
       const isMoving = listed.some(({ error, offset }) =>
         error === undefined || error.code === 0
-          ? typeof offset === 'number' && offset < 0
+          ? typeof offset === 'number' && offset < least
           : movingLeaderCodes.has(error.code),
       );
       if (!isMoving || this.#options.clock.monotonicMs() > deadlineMs) return listed;

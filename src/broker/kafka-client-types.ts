@@ -174,4 +174,6 @@ export interface KafkaLibrary {
   adminFrom(producer: NativeProducer): NativeAdmin;
   readonly earliest: unknown;
   readonly latest: unknown;
+  /** For `listOffsets`: the first record of that time or later. */
+  atTime(timestampMs: number): unknown;
 }

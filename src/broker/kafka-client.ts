@@ -20,7 +20,11 @@ interface KafkaPackage {
   readonly KafkaConsumer: new (settings: Record<string, unknown>) => NativeConsumer;
   readonly Producer: new (settings: Record<string, unknown>) => NativeProducer;
   readonly AdminClient: { createFrom(client: NativeProducer): NativeAdmin };
-  readonly OffsetSpec: { readonly EARLIEST: unknown; readonly LATEST: unknown };
+  readonly OffsetSpec: {
+    new (timestampMs: number): unknown;
+    readonly EARLIEST: unknown;
+    readonly LATEST: unknown;
+  };
 }
 
 /** Errors: BROKER_CLIENT_MISSING when the package or its binary is not there or cannot be loaded. */
@@ -30,6 +34,7 @@ export function loadKafkaLibrary(): KafkaLibrary {
     features: kafka.features,
     earliest: kafka.OffsetSpec.EARLIEST,
     latest: kafka.OffsetSpec.LATEST,
+    atTime: (timestampMs) => new kafka.OffsetSpec(timestampMs),
     newConsumer: (settings, onWake, onRebalance?: RebalanceListener) =>
       new kafka.KafkaConsumer({
         ...settings,

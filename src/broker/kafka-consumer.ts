@@ -15,7 +15,7 @@ import { asNativeError, kafkaCode, requestError } from './kafka-errors.ts';
 import type { KafkaHandle, Wakeup } from './kafka-handle.ts';
 import { KafkaRecordBatch } from './kafka-record-batch.ts';
 
-/** How long a partition is silent before the broker is asked whether our position exists (`#checkSilent`). */
+/** How long a partition is silent before the broker is asked about our position, and between askings (`#watchSilent`). */
 const silenceMs = 10_000;
 
 /** What a consumer asks of the broker's admin side. */
@@ -23,6 +23,8 @@ export interface PartitionFacts {
   /** Errors: TOPIC_UNKNOWN. */
   requireTopics(partitions: readonly TopicPartition[]): Promise<void>;
   offsetRanges(partitions: readonly TopicPartition[]): Promise<readonly { start: number; end: number }[]>;
+  /** The last stable offsets: what lies before them can be read at once. */
+  stableOffsets(partitions: readonly TopicPartition[]): Promise<readonly number[]>;
 }
 
 /** One assigned partition. */
@@ -36,6 +38,23 @@ interface Reading {
   heardMs: number;
   /** Grows with each assignment and seek: a poll that began before must not deliver. */
   epoch: number;
+  /** Where it stood when records were last seen to lie ahead of it in silence. */
+  stuckAt?: number;
+}
+
+/** Where a partition stood when the broker was asked about it. */
+interface Standing {
+  readonly reading: Reading;
+  readonly epoch: number;
+  readonly next: number;
+}
+
+/** What an asking about silent partitions has brought, until the next poll acts on it. */
+interface Finding {
+  readonly asked: readonly Standing[];
+  readonly lost?: StreamsError;
+  /** Those ahead of which records lie. */
+  readonly ahead: readonly Standing[];
 }
 
 interface Polled {
@@ -58,6 +77,8 @@ export class KafkaPartitionConsumer implements Consumer {
   #epochs = 0;
   #polling = false;
   #checkedMs: number;
+  #asking = false;
+  #finding: Finding | undefined;
 
   constructor(options: KafkaConsumerOptions) {
     this.#options = options;
@@ -97,7 +118,7 @@ export class KafkaPartitionConsumer implements Consumer {
     const deadlineMs = clock.monotonicMs() + options.waitMs;
     for (;;) {
       // Before records are taken, which an error would lose.
-      await this.#checkSilent();
+      this.#watchSilent();
       const seen = wakeup.count;
       const startedEpoch = this.#epochs;
       const polled = await this.#consume(options.recordsMax);
@@ -222,41 +243,105 @@ export class KafkaPartitionConsumer implements Consumer {
   }
 
   /**
-   * The library drops an error that comes behind a record of the same poll. A position that retention has
-   * overtaken, or a topic that was deleted, would then be waited for in vain: silent partitions are checked.
+   * The library drops an error that comes behind a record of the same poll: a position that retention has
+   * overtaken, or a topic that was deleted, would be waited for in vain. And after a change of leader it can stop
+   * fetching a partition without a word. So silent partitions are asked about, beside the polls, for a broker
+   * that does not answer must not hold up those of others.
    */
-  async #checkSilent(): Promise<void> {
+  #watchSilent(): void {
     const { clock, log } = this.#options;
+    const finding = this.#finding;
+    this.#finding = undefined;
+    // What moved meanwhile is not what was asked about; it is asked about again if it stays silent.
+    if (finding?.lost !== undefined && finding.asked.every(this.#standsStill)) throw finding.lost;
+    if (finding !== undefined) this.#wake(finding.ahead.filter(this.#standsStill));
     const nowMs = clock.monotonicMs();
-    if (nowMs - this.#checkedMs < silenceMs) return;
+    if (this.#asking || nowMs - this.#checkedMs < silenceMs) return;
     this.#checkedMs = nowMs;
     const silent = [...this.#readings.values()].filter(
       (reading) => !reading.paused && nowMs - reading.heardMs >= silenceMs,
     );
     if (silent.length === 0) return;
-    const lost = await this.#outOfRange(silent).catch((error: unknown) => {
-      if (error instanceof StreamsError && error.code === 'TOPIC_UNKNOWN') return error;
-      log.debug('positions cannot be checked', { reason: asNativeError(error).message });
-      return undefined;
-    });
-    if (lost !== undefined) throw lost;
+    this.#asking = true;
+    this.#askAbout(silent)
+      .then(
+        (found) => {
+          this.#finding = found;
+        },
+        (error: unknown) =>
+          log.debug('positions cannot be checked', { reason: asNativeError(error).message }),
+      )
+      .finally(() => {
+        this.#asking = false;
+      });
+  }
+
+  async #askAbout(silent: readonly Reading[]): Promise<Finding> {
+    const asked = silent.map((reading) => ({ reading, epoch: reading.epoch, next: reading.next }));
+    let lost: StreamsError | undefined;
+    try {
+      lost = await this.#outOfRange(
+        silent,
+        asked.map(({ next }) => next),
+      );
+    } catch (error) {
+      if (!(error instanceof StreamsError && error.code === 'TOPIC_UNKNOWN')) throw error;
+      lost = error;
+    }
+    if (lost !== undefined) return { asked, lost, ahead: [] };
+    const ends = await this.#options.facts.stableOffsets(silent.map(nativePartition));
+    return { asked, ahead: asked.filter(({ next }, i) => next < (ends[i] ?? 0)) };
+  }
+
+  readonly #standsStill = ({ reading, epoch, next }: Standing): boolean =>
+    this.#readings.get(partitionKey(reading.topic, reading.partition)) === reading &&
+    !reading.paused &&
+    reading.epoch === epoch &&
+    reading.next === next;
+
+  /** Reads anew what stands still though records lie ahead; once may be a poll that was late, twice is not. */
+  #wake(ahead: readonly Standing[]): void {
+    const stuck: Reading[] = [];
+    for (const { reading, next } of ahead) {
+      if (reading.stuckAt === next) stuck.push(reading);
+      else reading.stuckAt = next;
+    }
+    if (stuck.length === 0) return;
+    for (const reading of stuck) {
+      delete reading.stuckAt;
+      reading.epoch = ++this.#epochs;
+      const { topic, partition, next } = reading;
+      this.#options.log.warn('a partition brought nothing though records lie ahead: it is read anew', {
+        topic,
+        partition,
+        offset: next,
+      });
+    }
+    this.#reposition(stuck);
   }
 
   async #pollError(thrown: unknown): Promise<StreamsError> {
     if (thrown instanceof StreamsError) return thrown;
     const error: NativeError = asNativeError(thrown);
     if (error.code === kafkaCode.autoOffsetReset) {
-      const lost = await this.#outOfRange([...this.#readings.values()]).catch(() => undefined);
+      const readings = [...this.#readings.values()];
+      const lost = await this.#outOfRange(
+        readings,
+        readings.map(({ next }) => next),
+      ).catch(() => undefined);
       if (lost !== undefined) return lost;
     }
     return requestError(error, 'cannot read');
   }
 
-  /** The first of them whose position the log does not have. */
-  async #outOfRange(readings: readonly Reading[]): Promise<StreamsError | undefined> {
+  /** The first of them whose position (`nexts`, by index) the log does not have. */
+  async #outOfRange(
+    readings: readonly Reading[],
+    nexts: readonly number[],
+  ): Promise<StreamsError | undefined> {
     const ranges = await this.#options.facts.offsetRanges(readings.map(nativePartition));
     const at = ranges.findIndex(({ start, end }, i) => {
-      const next = readings[i]?.next ?? start;
+      const next = nexts[i] ?? start;
       return next < start || next > end;
     });
     const reading = readings[at];
@@ -268,7 +353,7 @@ export class KafkaPartitionConsumer implements Consumer {
         context: {
           topic: reading.topic,
           partition: reading.partition,
-          offset: reading.next,
+          offset: nexts[at] ?? reading.next,
           logStart: ranges[at]?.start,
           logEnd: ranges[at]?.end,
         },

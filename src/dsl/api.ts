@@ -8,7 +8,8 @@
  *
  * Errors: every misuse is TOPOLOGY_INVALID at the call that makes it.
  */
-import type { ProcessorSupplier, Record } from '../graph/processor.ts';
+import type { Record } from '../graph/processor.ts';
+import type { ProcessorSupplier } from '../graph/supplier.ts';
 import type {
   AsyncOptions,
   AsyncProcessOptions,
@@ -20,6 +21,7 @@ import type {
   AggregateOptions,
   Aggregator,
   Branched,
+  BranchedConsumer,
   ForeachAction,
   ForeignKeyJoinOptions,
   Grouped,
@@ -29,6 +31,7 @@ import type {
   KeyValue,
   KeyValueMapper,
   Named,
+  NamedSplit,
   OuterStreamJoined,
   Predicate,
   Printed,
@@ -146,7 +149,8 @@ export interface KStream<K, V> {
    */
   merge<V2>(other: KStream<K, V2>, options?: Named): KStream<K, V | V2>;
   /**
-   * Goes on with `.branch(predicate, { name })…` and ends with `.defaultBranch()` or `.noDefaultBranch()`.
+   * Goes on with `.branch(predicate, { name })…` and ends with `.defaultBranch()` or `.noDefaultBranch()`, which give
+   * an object of streams. `named` stands before the name of each; a branch without name is `1`, `2` …, the default `0`.
    *
    * @example
    * ```ts
@@ -159,7 +163,7 @@ export interface KStream<K, V> {
    * // small: o2=5
    * ```
    */
-  split(options?: Named): BranchedKStream<K, V>;
+  split<P extends string = ''>(options?: NamedSplit<P>): BranchedKStream<K, V, BranchMap, P>;
   /**
    * To a topic, or to the one that the function names for each record.
    *
@@ -356,22 +360,69 @@ export interface KStream<K, V> {
 /** The streams of the branches so far, by name. */
 export type BranchMap = Readonly<globalThis.Record<never, never>>;
 
+/** What a branch adds to the result. `R`: what its `withFunction` made of it, else the branch. */
+export type BranchEntry<P extends string, N extends string, R> = Readonly<globalThis.Record<`${P}${N}`, R>>;
+
 /**
  * A stream being split: each record goes to the first branch whose predicate holds. The result is an object
- * with one stream per branch, under the name that the branch was given.
+ * with one stream per branch, under the split's name followed by the branch's.
+ *
+ * Shape: `B` the result so far, `P` the split's name, `C` as long as the number of the next branch.
  */
-export interface BranchedKStream<K, V, B extends BranchMap = BranchMap> {
-  branch<N extends string, V2 extends V>(
+export interface BranchedKStream<
+  K,
+  V,
+  B extends BranchMap = BranchMap,
+  P extends string = '',
+  C extends readonly unknown[] = [unknown],
+> {
+  branch<V2 extends V, N extends string = `${C['length'] & number}`>(
     predicate: TypePredicate<K, V, V2>,
-    branched: Branched<N>,
-  ): BranchedKStream<K, V, B & Readonly<globalThis.Record<N, KStream<K, V2>>>>;
-  branch<N extends string>(
+    branched: BranchedConsumer<N, KStream<K, V2>>,
+  ): BranchedKStream<K, V, B, P, [...C, unknown]>;
+  branch<
+    V2 extends V,
+    N extends string = `${C['length'] & number}`,
+    R extends object | undefined = KStream<K, V2>,
+  >(
+    predicate: TypePredicate<K, V, V2>,
+    branched?: Branched<N, KStream<K, V2>, R>,
+  ): BranchedKStream<K, V, B & BranchEntry<P, N, R>, P, [...C, unknown]>;
+  branch<N extends string = `${C['length'] & number}`>(
     predicate: Predicate<K, V>,
-    branched: Branched<N>,
-  ): BranchedKStream<K, V, B & Readonly<globalThis.Record<N, KStream<K, V>>>>;
-  /** What no branch took. Named `default` unless told otherwise. */
-  defaultBranch(): B & { readonly default: KStream<K, V> };
-  defaultBranch<N extends string>(branched: Branched<N>): B & Readonly<globalThis.Record<N, KStream<K, V>>>;
+    branched: BranchedConsumer<N, KStream<K, V>>,
+  ): BranchedKStream<K, V, B, P, [...C, unknown]>;
+  /**
+   * The next branch: `withFunction` puts what it makes of the stream into the result, `withConsumer` takes the
+   * stream out of it.
+   *
+   * @example
+   * ```ts
+   * // orders: o1=30, o2=5, o3=0
+   * const branches = orders
+   *   .split({ named: 'by-size-' })
+   *   .branch((_orderId, total) => total > 10)
+   *   .branch((_orderId, total) => total > 0, {
+   *     name: 'small',
+   *     withFunction: (small) => small.mapValues((total) => `only ${total}`),
+   *   })
+   *   .defaultBranch({ withConsumer: (free) => free.to('free-orders') });
+   * const large = branches['by-size-1'];
+   * const small = branches['by-size-small'];
+   * // large: o1=30
+   * // small: o2=only 5
+   * // free-orders: o3=0
+   * ```
+   */
+  branch<N extends string = `${C['length'] & number}`, R extends object | undefined = KStream<K, V>>(
+    predicate: Predicate<K, V>,
+    branched?: Branched<N, KStream<K, V>, R>,
+  ): BranchedKStream<K, V, B & BranchEntry<P, N, R>, P, [...C, unknown]>;
+  /** What no branch took. Its name is `0` unless told otherwise. */
+  defaultBranch<N extends string = '0'>(branched: BranchedConsumer<N, KStream<K, V>>): B;
+  defaultBranch<N extends string = '0', R extends object | undefined = KStream<K, V>>(
+    branched?: Branched<N, KStream<K, V>, R>,
+  ): B & BranchEntry<P, N, R>;
   /** What no branch took is dropped. */
   noDefaultBranch(): B;
 }

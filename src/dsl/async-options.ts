@@ -3,6 +3,7 @@
  * such steps; docs/semantics.md states the rules.
  */
 import type { AsyncCall, CallReaction } from '../graph/async-step.ts';
+import type { StoreSpec } from '../graph/node.ts';
 import type { Processor, ProcessorContext, Record } from '../graph/processor.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { ProcessOptions } from './options.ts';
@@ -27,6 +28,8 @@ export interface AsyncProcessor<KIn, VIn, R, KOut = unknown, VOut = unknown>
 
 export interface AsyncProcessorSupplier<KIn, VIn, R, KOut = unknown, VOut = unknown> {
   readonly supplier: () => AsyncProcessor<KIn, VIn, R, KOut, VOut>;
+  /** Stores that it brings, as `withStores` does for a processor. */
+  readonly stores?: readonly StoreSpec[];
 }
 
 /** Units: milliseconds. All but the name may be left out. */

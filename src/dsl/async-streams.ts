@@ -3,7 +3,7 @@
  * task's (src/task/async-steps.ts).
  */
 import type { AsyncStep } from '../graph/async-step.ts';
-import type { ProcessorSupplier } from '../graph/processor.ts';
+import { type ProcessorSupplier, withStores } from '../graph/supplier.ts';
 import type { Serde } from '../serde/serde.ts';
 import type {
   AsyncOptions,
@@ -48,7 +48,9 @@ export function processAsync<K, V, R, K2, V2>(
   const isFunction = typeof work === 'function';
   graph.topology.addProcessor({
     name: node,
-    supplier: isFunction ? asNode(() => new AsyncRecords(work)) : asNode(work.supplier),
+    supplier: isFunction
+      ? asNode(() => new AsyncRecords(work))
+      : withStores(asNode(work.supplier), work.stores ?? []),
     parents: [handle.node],
     stores: options.stores ?? [],
     keepsKey,

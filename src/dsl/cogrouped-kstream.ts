@@ -2,7 +2,7 @@
  * The classes behind CogroupedKStream and its windowed forms: one operator per group, all on one store, and a
  * node that merges their changes into one table.
  */
-import type { ProcessorSupplier } from '../graph/processor.ts';
+import type { ProcessorSupplier } from '../graph/supplier.ts';
 import type {
   CogroupedKStream,
   KGroupedStream,

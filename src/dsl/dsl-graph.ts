@@ -6,7 +6,7 @@
  * explicit name is given), so that a topology written in Java has the same store and topic names here.
  */
 import type { StoreSpec, TopicRef } from '../graph/node.ts';
-import type { ProcessorSupplier } from '../graph/processor.ts';
+import type { ProcessorSupplier } from '../graph/supplier.ts';
 import { Topology } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { GlobalKTable, KStream, KTable } from './api.ts';

@@ -9,6 +9,8 @@ import { isStored } from './dsl-graph.ts';
 import { ResponseJoin, SubscriptionSend } from './operators/foreign-key-left.ts';
 import { ForeignTableJoin, SubscriptionJoin, SubscriptionReceive } from './operators/foreign-key-right.ts';
 import {
+  askedKeySerde,
+  askedSerde,
   responseSerde,
   type SubscriptionResponse,
   subscriptionKeySerde,
@@ -53,7 +55,8 @@ export function joinForeignKey<K, V, KO, VO, VOut>(
   left.view.sendOldValues(true);
   const names = nameParts(graph, options.named);
   const serdes = needSerdes(names, left, right);
-  addLeftSend(graph, left, names, serdes, options, isLeft);
+  const askedStore = isLeft ? undefined : `${names.store}-questions`;
+  addLeftSend(graph, left, names, serdes, options, askedStore);
   addRight(graph, right, names, serdes);
   const sources = graph.copartition(left.sources, [{ name: names.responseTopic, internal: true }]);
   const reader = left.view.reader();
@@ -66,11 +69,23 @@ export function joinForeignKey<K, V, KO, VO, VOut>(
         extractor: options.foreignKeyExtractor,
         valueSerde: serdes.value,
         joiner,
-        left: isLeft,
+        askedStore,
       }),
     stores: reader.stores,
     keepsKey: true,
   });
+  if (askedStore !== undefined)
+    graph.addStore(
+      {
+        name: askedStore,
+        kind: 'key-value',
+        keySerde: askedKeySerde(serdes.key) as Serde<unknown>,
+        valueSerde: askedSerde as Serde<unknown>,
+        changelog: true,
+        companion: true,
+      },
+      [names.send, names.resolver],
+    );
   return addResult(graph, names, serdes.key, sources, options);
 }
 
@@ -115,7 +130,7 @@ function addLeftSend<K, V, KO, VO, VOut>(
   names: Names,
   serdes: Serdes<K, V, KO, VO>,
   { foreignKeyExtractor: extractor, otherPartitioner }: ForeignKeyJoinOptions<K, V, KO, VOut>,
-  isLeft: boolean,
+  askedStore: string | undefined,
 ): void {
   const { versioned } = left.view;
   graph.addOperator({
@@ -126,7 +141,7 @@ function addLeftSend<K, V, KO, VO, VOut>(
         extractor,
         foreignKeySerde: serdes.foreignKey,
         valueSerde: serdes.value,
-        left: isLeft,
+        askedStore,
         versioned,
       }),
     keepsKey: false,

@@ -2,7 +2,7 @@
  * Puts a stream-stream join together: repartition topics where keys changed, two window steps, two join
  * steps, the merge, two window stores and the shared one. Called by KStream.
  */
-import type { ProcessorSupplier } from '../graph/processor.ts';
+import type { ProcessorSupplier } from '../graph/supplier.ts';
 import { type Serde, stringSerde } from '../serde/serde.ts';
 import type { KStream } from './api.ts';
 import type { DslGraph, StreamHandle } from './dsl-graph.ts';
@@ -199,6 +199,7 @@ function addStores<K, VL, VR>(
         // A window store keeps at least a moment, or it could not say what has expired.
         retentionMs: Math.max(1, joinRetentionMs(windows, joined.unmatched === 'strict')),
         retainDuplicates: true,
+        expiry: 'segments',
       },
       [names.window.left, names.window.right, names.join[side === 'left' ? 'right' : 'left']],
     );

@@ -3,9 +3,10 @@
  * in api.ts.
  */
 
-import type { ProcessorSupplier, Record } from '../graph/processor.ts';
+import type { Record } from '../graph/processor.ts';
+import { type ProcessorSupplier, withStores } from '../graph/supplier.ts';
 import type { Serde } from '../serde/serde.ts';
-import type { BranchedKStream, GlobalKTable, KGroupedStream, KStream, KTable } from './api.ts';
+import type { BranchedKStream, BranchMap, GlobalKTable, KGroupedStream, KStream, KTable } from './api.ts';
 import type {
   AsyncOptions,
   AsyncProcessOptions,
@@ -36,6 +37,7 @@ import type {
   KeyValue,
   KeyValueMapper,
   Named,
+  NamedSplit,
   OuterStreamJoined,
   Predicate,
   Printed,
@@ -143,8 +145,9 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     });
   }
 
-  split(options: Named = {}): BranchedKStream<K, V> {
-    return new BranchedKStreamImpl(this.#graph, this.#handle, options.named);
+  split<P extends string = ''>(options: NamedSplit<P> = {}): BranchedKStream<K, V, BranchMap, P> {
+    const split: object = new BranchedKStreamImpl(this.#graph, this.#handle, options.named);
+    return split as BranchedKStream<K, V, BranchMap, P>;
   }
 
   to(topic: string | ((record: Record<K, V>) => string), produced: Produced<K, V> = {}): void {
@@ -252,7 +255,7 @@ export class KStreamImpl<K, V> implements KStream<K, V> {
     const name = this.#graph.nodeName(options.named, 'KSTREAM-PROCESSVALUES-');
     this.#graph.topology.addProcessor({
       name,
-      supplier: fixedKey(supplier, name),
+      supplier: withStores(fixedKey(supplier, name), supplier.stores ?? []),
       parents: [this.#handle.node],
       stores: options.stores ?? [],
       keepsKey: true,

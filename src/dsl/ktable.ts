@@ -76,7 +76,9 @@ export class KTableImpl<K, V> implements KTable<K, V> {
   ): KTable<K, V2> {
     const names = this.#derived<V2>('KTABLE-TRANSFORMVALUES-', options, undefined);
     const { node, store, versioned, keySerde, valueSerde } = names;
-    const stores = options.stores ?? [];
+    const own = supplier.stores ?? [];
+    for (const spec of own) this.#graph.addStore(spec, []);
+    const stores = [...(options.stores ?? []), ...own.map(({ name }) => name)];
     const transform = { supplier, stores, store, versioned, demand: { oldValues: false } };
     this.#graph.addOperator({
       name: node,

@@ -6,7 +6,7 @@
  * joiners get the value or values first and the key last, so that the short form is the common one.
  */
 import { StreamsError } from '../base/errors.ts';
-import type { OffsetReset, StreamPartitioner, TimestampExtractor } from '../graph/node.ts';
+import type { OffsetReset, StoreSpec, StreamPartitioner, TimestampExtractor } from '../graph/node.ts';
 import type { ProcessorContext } from '../graph/processor.ts';
 import type { Serde } from '../serde/serde.ts';
 
@@ -42,7 +42,11 @@ export interface ValueTransformerWithKey<K, V, V2> {
 }
 
 /** Called once per task, and once more for each operator that looks into a result without a store. */
-export type ValueTransformerSupplier<K, V, V2> = () => ValueTransformerWithKey<K, V, V2>;
+export interface ValueTransformerSupplier<K, V, V2> {
+  (): ValueTransformerWithKey<K, V, V2>;
+  /** Stores that it brings; see `withStores`. */
+  readonly stores?: readonly StoreSpec[];
+}
 
 export interface Named {
   /** Names the node; stores and topics are named by `materialized`, `grouped` and `joined`. */
@@ -177,9 +181,22 @@ export interface Printed<K, V> extends Named {
   readonly mapper?: KeyValueMapper<K, V, string>;
 }
 
-/** `name`: of the stream in the result of `split`, and the end of its node's name. */
-export interface Branched<N extends string> {
-  readonly name: N;
+/** `named`: of the splitting node, and the beginning of every branch's name. */
+export interface NamedSplit<P extends string> {
+  readonly named?: P;
+}
+
+/** A branch of `split`. `name` ends the name of its node and its key in the result. */
+export interface Branched<N extends string, S, R> {
+  readonly name?: N;
+  /** What comes out of it stands in the result in the branch's place; nothing does when it gives undefined. */
+  readonly withFunction?: (branch: S) => R;
+}
+
+/** A branch that is used up here and not in the result. */
+export interface BranchedConsumer<N extends string, S> {
+  readonly name?: N;
+  readonly withConsumer: (branch: S) => void;
 }
 
 export interface ProcessOptions extends Named {

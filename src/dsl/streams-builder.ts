@@ -4,7 +4,7 @@
  *
  * Errors: every misuse is TOPOLOGY_INVALID at the call that makes it.
  */
-import type { StoreSpec } from '../graph/node.ts';
+import type { OffsetReset, StoreSpec } from '../graph/node.ts';
 import { type AddGlobalStore, patternTopic, type Topology, wholeName } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { GlobalKTable, KStream, KTable } from './api.ts';
@@ -177,7 +177,7 @@ export class StreamsBuilder {
       node.keySerde !== keySerde ||
       node.valueSerde !== valueSerde ||
       node.timestampExtractor !== timestampExtractor ||
-      node.offsetReset !== (offsetReset ?? 'earliest')
+      !sameReset(node.offsetReset, offsetReset ?? 'earliest')
     )
       throw invalidTopology(
         `${names} is read twice, with different serdes, timestamp extractors or offset resets`,
@@ -185,4 +185,9 @@ export class StreamsBuilder {
       );
     return node.name;
   }
+}
+
+function sameReset(a: OffsetReset, b: OffsetReset): boolean {
+  if (typeof a === 'object' && typeof b === 'object') return a.byDurationMs === b.byDurationMs;
+  return a === b;
 }

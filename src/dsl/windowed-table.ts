@@ -3,12 +3,8 @@
  * share. Called by windowed-kstream.ts and cogrouped-kstream.ts.
  */
 import type { TopicRef } from '../graph/node.ts';
-import type {
-  ProcessorContext,
-  ProcessorSupplier,
-  SessionStore,
-  SingleWindowStore,
-} from '../graph/processor.ts';
+import type { ProcessorContext, SessionStore, SingleWindowStore } from '../graph/processor.ts';
+import type { ProcessorSupplier } from '../graph/supplier.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { KTable } from './api.ts';
 import type { DslGraph } from './dsl-graph.ts';
@@ -96,6 +92,7 @@ export class WindowedTable<K, A> {
         valueSerde: (isSession ? values : timestampedSerde(values)) as Serde<unknown>,
         changelog,
         retentionMs: this.#retentionMs,
+        expiry: 'operator',
       },
       nodes,
     );

@@ -1,7 +1,7 @@
 /** The parts a topology is made of: plain data that the builder fills and the task brings to life. */
 import type { Serde } from '../serde/serde.ts';
 import type { AsyncStep } from './async-step.ts';
-import type { ProcessorSupplier, Record } from './processor.ts';
+import type { Processor, Record } from './processor.ts';
 
 /** Milliseconds since the epoch; negative drops the record. `partitionTimeMs`: the largest so far, or -1. */
 export type TimestampExtractor = (record: Record<unknown, unknown>, partitionTimeMs: number) => number;
@@ -23,8 +23,11 @@ export interface TopicRef {
   readonly internal: boolean;
 }
 
-/** Where a source begins that has no committed offset. */
-export type OffsetReset = 'earliest' | 'latest';
+/**
+ * Where a source begins that has no committed offset. `none`: it refuses to begin. `byDurationMs`: with the first
+ * record whose timestamp is at most so old, else at the end (Kafka's `by_duration`).
+ */
+export type OffsetReset = 'earliest' | 'latest' | 'none' | { readonly byDurationMs: number };
 
 export interface SourceNode {
   readonly kind: 'source';
@@ -42,7 +45,7 @@ export interface SourceNode {
 export interface ProcessorNode {
   readonly kind: 'processor';
   readonly name: string;
-  readonly supplier: ProcessorSupplier<unknown, unknown>;
+  readonly supplier: () => Processor<unknown, unknown>;
   readonly stores: string[];
   readonly parents: readonly string[];
   readonly children: string[];
@@ -86,10 +89,20 @@ export interface StoreSpec {
   readonly retentionMs?: number;
   readonly retainDuplicates?: boolean;
   readonly historyRetentionMs?: number;
+  /** False: kept in memory, and replayed from the changelog when it is opened. Default true. */
+  readonly persistent?: boolean;
+  /** Entries that are kept decoded, the most recent ones. Default: the application's `cacheEntriesMax`. */
+  readonly cacheEntriesMax?: number;
+  /**
+   * Who removes the rows of a window or session store that are older than its retention. `operator`: it knows the
+   * time, and which windows there are (windowed aggregates). `segments`: the store, whose rows lie by time, so
+   * that they are dear to find over a long time and cheap to remove (joins). Default: the store, by an index.
+   */
+  readonly expiry?: 'operator' | 'segments';
   /** Stands beside another store of its operator; Kafka Streams has none there, so its text form leaves it out. */
   readonly companion?: boolean;
   /** More settings of the changelog topic, in Kafka's names. */
-  readonly topicConfig?: Readonly<globalThis.Record<string, string>>;
+  readonly changelogConfig?: Readonly<globalThis.Record<string, string>>;
 }
 
 /**

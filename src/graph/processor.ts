@@ -8,6 +8,7 @@
  * - Values that came from a record or a store must not be changed in place; make a new one.
  */
 import type { Headers } from '../base/record.ts';
+import type { Serde } from '../serde/serde.ts';
 
 /** Shape: what flows along an edge. `timestamp` in milliseconds since the epoch. */
 export interface Record<K, V> {
@@ -74,10 +75,20 @@ export interface ProcessorContext<K, V> {
   currentStreamTimeMs(): number;
 }
 
-/** What a processor will read: a key, or a range of keys, of a connected store. */
+/**
+ * What a processor will read of a connected store: a key, a range (null is an open end), or all keys with a prefix.
+ * A key of a window store is a `WindowKey`, of a session store a `SessionKey`, of a versioned store a plain key;
+ * the bounds of a range likewise, with null for `key` in both where all keys are meant (in a versioned store a
+ * range is of one key, its bounds are `WindowKey`s). Declaring more than is read is allowed.
+ */
 export type Prefetch =
   | { readonly store: string; readonly key: unknown }
-  | { readonly store: string; readonly from: unknown; readonly to: unknown };
+  | { readonly store: string; readonly from: unknown; readonly to: unknown }
+  | {
+      readonly store: string;
+      readonly prefix: unknown;
+      readonly prefixSerializer: PrefixSerializer<unknown>;
+    };
 
 /**
  * A hand-written step of a topology: one instance per task, called for one record at a time.
@@ -121,37 +132,81 @@ export interface Processor<KIn, VIn, KOut = unknown, VOut = unknown> {
   close?(): void;
 }
 
-/** Called once per task. */
-export type ProcessorSupplier<KIn, VIn, KOut = unknown, VOut = unknown> = () => Processor<
-  KIn,
-  VIn,
-  KOut,
-  VOut
->;
-
 export interface StateStore {
   readonly name: string;
 }
 
-/** Reads are synchronous. Errors: STATE_NOT_LOADED when the key was not declared in `prefetch`. */
-export interface KeyValueStore<K, V> extends StateStore {
+/** Makes bytes of what all keys of a scan begin with; any serde of it will do. */
+export type PrefixSerializer<P> = Pick<Serde<P>, 'serialize'>;
+
+/**
+ * Reads are synchronous. Order of entries: byte order of the serialized keys. What iterates shows the store as it
+ * was when the method was called, uncommitted changes included; it may be iterated while the store is changed.
+ * Errors: STATE_NOT_LOADED when what is read was not declared in `prefetch`.
+ */
+export interface ReadOnlyKeyValueStore<K, V> extends StateStore {
   get(key: K): V | undefined;
-  /** As `get` for each; what is not in memory is loaded at once. */
-  getMany(keys: readonly K[]): readonly (V | undefined)[];
-  put(key: K, value: V): void;
-  /** The earlier value; undefined when there was none, and then this one is stored. */
-  putIfAbsent(key: K, value: V): V | undefined;
-  delete(key: K): V | undefined;
-  /** In byte order of the serialized keys; `from` and `to` inclusive, as Kafka Streams' `range`. */
-  range(from: K, to: K): Iterable<readonly [K, V]>;
+  /** Both inclusive; null is an open end. */
+  range(from: K | null, to: K | null): Iterable<readonly [K, V]>;
+  /** As `range`, from the last to the first. */
+  reverseRange(from: K | null, to: K | null): Iterable<readonly [K, V]>;
+  all(): Iterable<readonly [K, V]>;
+  reverseAll(): Iterable<readonly [K, V]>;
+  /** Entries whose serialized key begins with the serialized prefix. */
+  prefixScan<P>(prefix: P, prefixSerializer: PrefixSerializer<P>): Iterable<readonly [K, V]>;
+  /** Counts: it reads the whole store, as `all` does. */
+  approximateNumEntries(): number;
 }
 
-/** Values by key and time; several of one key and time are kept when `retainDuplicates`. */
-export interface WindowStore<K, V> extends StateStore {
-  /** Null deletes (a store that retains duplicates has nothing to delete by). */
-  put(key: K, value: V, timestampMs: number): void;
-  /** Values of the key with fromMs <= timestamp <= toMs, in time order, then in order of arrival. */
-  fetch(key: K, fromMs: number, toMs: number): Iterable<readonly [timestampMs: number, value: V]>;
+export interface KeyValueStore<K, V> extends ReadOnlyKeyValueStore<K, V> {
+  /** As `get` for each; what is not in memory is loaded at once. */
+  getMany(keys: readonly K[]): readonly (V | undefined)[];
+  /** Null deletes. */
+  put(key: K, value: V | null): void;
+  /** The earlier value; undefined when there was none, and then this one is stored. */
+  putIfAbsent(key: K, value: V): V | undefined;
+  putAll(entries: Iterable<readonly [K, V | null]>): void;
+  delete(key: K): V | undefined;
+}
+
+/** Shape: a key at a time; the key by which a window store without duplicates finds one value. */
+export interface WindowKey<K> {
+  readonly key: K;
+  readonly timestampMs: number;
+}
+
+/** The values of one key by time. */
+export type TimedValues<V> = Iterable<readonly [timestampMs: number, value: V]>;
+/** Values of several keys. Order: byte order of the serialized keys, then time. */
+export type WindowedValues<K, V> = Iterable<readonly [WindowKey<K>, V]>;
+
+/**
+ * Values by key and time. Times are inclusive, and null for a key is an open end. What iterates shows the store as
+ * it was when the method was called. A store with a retention shows what is younger than the largest time put less
+ * the retention.
+ */
+export interface ReadOnlyWindowStore<K, V> extends StateStore {
+  /** The value at exactly that time; of several the first. */
+  fetch(key: K, timestampMs: number): V | undefined;
+  /** In time order, then in order of arrival. */
+  fetch(key: K, fromMs: number, toMs: number): TimedValues<V>;
+  fetch(keyFrom: K | null, keyTo: K | null, fromMs: number, toMs: number): WindowedValues<K, V>;
+  /** As `fetch`, from the last to the first. */
+  backwardFetch(key: K, fromMs: number, toMs: number): TimedValues<V>;
+  backwardFetch(keyFrom: K | null, keyTo: K | null, fromMs: number, toMs: number): WindowedValues<K, V>;
+  all(): WindowedValues<K, V>;
+  backwardAll(): WindowedValues<K, V>;
+  fetchAll(fromMs: number, toMs: number): WindowedValues<K, V>;
+  backwardFetchAll(fromMs: number, toMs: number): WindowedValues<K, V>;
+}
+
+/** Several values of one key and time are kept when `retainDuplicates`. */
+export interface WindowStore<K, V> extends ReadOnlyWindowStore<K, V> {
+  /**
+   * Null deletes (a store that retains duplicates has nothing to delete by). What is older than the retention is
+   * not stored, and counted as dropped.
+   */
+  put(key: K, value: V | null, timestampMs: number): void;
 }
 
 /** Shape: a value with the time since when it holds; `validToMs`: until when (exclusive), absent for the latest. */
@@ -184,19 +239,11 @@ export interface VersionedKeyValueStore<K, V> extends StateStore {
   delete(key: K, timestampMs: number): VersionedRecord<V> | undefined;
 }
 
-/** Shape: a key at a time; the key by which a window store without duplicates finds one value. */
-export interface WindowKey<K> {
-  readonly key: K;
-  readonly timestampMs: number;
-}
-
 /** A window store without duplicates: one value by key and time. */
 export interface SingleWindowStore<K, V> extends WindowStore<K, V> {
   fetchOne(key: K, timestampMs: number): V | undefined;
   /** As `fetchOne` for each; what is not in memory is loaded at once. */
   fetchMany(keys: readonly WindowKey<K>[]): readonly (V | undefined)[];
-  /** As `fetch`, the latest first. */
-  backwardFetch(key: K, fromMs: number, toMs: number): Iterable<readonly [timestampMs: number, value: V]>;
 }
 
 /** Shape: the span from the first to the last event of a session, both inclusive. */
@@ -206,13 +253,46 @@ export interface SessionKey<K> {
   readonly endMs: number;
 }
 
-/** Values by key and session. */
-export interface SessionStore<K, V> extends StateStore {
-  /** Null deletes. */
-  put(session: SessionKey<K>, value: V): void;
+/** Order: byte order of the serialized keys, then end, then start. */
+export type SessionValues<K, V> = Iterable<readonly [SessionKey<K>, V]>;
+
+/**
+ * Values by key and session. Null for a key is an open end. What iterates shows the store as it was when the
+ * method was called. A store with a retention shows sessions that end later than the largest end put less the
+ * retention.
+ */
+export interface ReadOnlySessionStore<K, V> extends StateStore {
   fetchSession(session: SessionKey<K>): V | undefined;
+  /** All sessions of the key, or of the keys between two. */
+  fetch(key: K): SessionValues<K, V>;
+  fetch(keyFrom: K | null, keyTo: K | null): SessionValues<K, V>;
+  /** As `fetch`, from the last to the first. */
+  backwardFetch(key: K): SessionValues<K, V>;
+  backwardFetch(keyFrom: K | null, keyTo: K | null): SessionValues<K, V>;
+  /** Of all keys: with earliestEndMs <= end <= latestEndMs. */
+  findSessions(earliestEndMs: number, latestEndMs: number): SessionValues<K, V>;
+  /** Of the key: with earliestEndMs <= end and start <= latestStartMs. */
+  findSessions(key: K, earliestEndMs: number, latestStartMs: number): SessionValues<K, V>;
+  findSessions(
+    keyFrom: K | null,
+    keyTo: K | null,
+    earliestEndMs: number,
+    latestStartMs: number,
+  ): SessionValues<K, V>;
+  /** As `findSessions`, from the last to the first. */
+  backwardFindSessions(key: K, earliestEndMs: number, latestStartMs: number): SessionValues<K, V>;
+  backwardFindSessions(
+    keyFrom: K | null,
+    keyTo: K | null,
+    earliestEndMs: number,
+    latestStartMs: number,
+  ): SessionValues<K, V>;
+}
+
+export interface SessionStore<K, V> extends ReadOnlySessionStore<K, V> {
+  /** Null deletes. What ended before the retention is not stored, and counted as dropped. */
+  put(session: SessionKey<K>, value: V | null): void;
+  remove(session: SessionKey<K>): void;
   /** As `fetchSession` for each; what is not in memory is loaded at once. */
   fetchSessions(sessions: readonly SessionKey<K>[]): readonly (V | undefined)[];
-  /** Sessions of the key with earliestEndMs <= end and start <= latestStartMs, by end, then by start. */
-  findSessions(key: K, earliestEndMs: number, latestStartMs: number): Iterable<readonly [SessionKey<K>, V]>;
 }

@@ -21,11 +21,19 @@ import type {
   TimestampExtractor,
   TopicRef,
 } from './node.ts';
-import type { ProcessorSupplier, Record } from './processor.ts';
+import type { Record } from './processor.ts';
 import { type Subtopology, splitIntoSubtopologies, type TopologyParts } from './subtopology.ts';
+import type { ProcessorSupplier } from './supplier.ts';
 
 function invalid(sentence: string, hint?: string): StreamsError {
   return new StreamsError('TOPOLOGY_INVALID', sentence, hint === undefined ? {} : { hint });
+}
+
+function checkOffsetReset(source: string, offsetReset: OffsetReset | undefined): void {
+  if (typeof offsetReset !== 'object') return;
+  const { byDurationMs } = offsetReset;
+  if (Number.isSafeInteger(byDurationMs) && byDurationMs >= 0) return;
+  throw invalid(`byDurationMs of source ${source} is whole milliseconds, not ${String(byDurationMs)}`);
 }
 
 /** Kafka Streams matches whole names. */
@@ -102,6 +110,7 @@ export class Topology {
     const pattern = options.topics instanceof RegExp ? wholeName(options.topics) : undefined;
     const topics = options.topics instanceof RegExp ? [] : options.topics;
     if (pattern === undefined && topics.length === 0) throw invalid(`source ${options.name} names no topic`);
+    checkOffsetReset(options.name, options.offsetReset);
     const internal = options.internal ?? false;
     for (const topic of topics) this.#claimTopic(topic, options.name);
     if (pattern !== undefined) this.#claimPattern(pattern, options.name);
@@ -139,6 +148,7 @@ export class Topology {
     this.#nodes.set(node.name, node);
     this.#adopt(node.name, options.parents);
     this.connectProcessorAndStateStores(node.name, options.stores ?? []);
+    for (const spec of options.supplier.stores ?? []) this.addStateStore(spec, [node.name]);
     return this;
   }
 
@@ -163,15 +173,9 @@ export class Topology {
     return this;
   }
 
-  /** Defines a store and connects it to the named processors. */
+  /** Defines a store and connects it to the named processors. The very same definition may come again. */
   addStateStore(spec: StoreSpec, processors: readonly string[] = []): this {
-    this.#checkStoreName(spec.name);
-    if (spec.kind === 'versioned' && !((spec.historyRetentionMs ?? -1) >= 0))
-      throw invalid(
-        `versioned store ${spec.name} needs its historyRetentionMs`,
-        'in milliseconds: how far back a version can be read or put',
-      );
-    this.#stores.set(spec.name, spec);
+    if (this.#stores.get(spec.name) !== spec) this.#defineStore(spec);
     for (const name of processors) this.connectProcessorAndStateStores(name, [spec.name]);
     return this;
   }
@@ -343,6 +347,16 @@ export class Topology {
   #parts(): TopologyParts {
     const sources = new Set(this.#sourceOfTopic.values());
     return splitIntoSubtopologies(this.nodes(), this.#stores, this.globalStores(), [...sources]);
+  }
+
+  #defineStore(spec: StoreSpec): void {
+    this.#checkStoreName(spec.name);
+    if (spec.kind === 'versioned' && !((spec.historyRetentionMs ?? -1) >= 0))
+      throw invalid(
+        `versioned store ${spec.name} needs its historyRetentionMs`,
+        'in milliseconds: how far back a version can be read or put',
+      );
+    this.#stores.set(spec.name, spec);
   }
 
   #claimPattern(pattern: RegExp, source: string): void {

@@ -14,14 +14,11 @@
  * R8 A changelog that is empty although the task has written to it ends the instance (lost-changelog.ts).
  */
 
-import { readSortableInteger } from '../base/bytes.ts';
-import { StreamsError } from '../base/errors.ts';
 import { partitionKey } from '../base/record.ts';
 import type { Logger } from '../base/telemetry-port.ts';
 import type { Broker, Consumer, RecordBatch } from '../broker/broker-port.ts';
 import type { TaskState } from '../store/task-state.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
-import { clockKey, inputClock } from '../task/timer-index.ts';
 import { refuseEmptyState, refuseLostChangelog } from './lost-changelog.ts';
 import {
   changesOf,
@@ -31,6 +28,7 @@ import {
   type Rebuild,
   type Replay,
 } from './replay-plan.ts';
+import { type StartOffset, startOffsets } from './start-offsets.ts';
 import { originMeta, originOf } from './store-origin.ts';
 
 /** How far one task is; `remaining` counts offsets, markers included. */
@@ -51,13 +49,6 @@ export interface RestoreOptions {
   readonly abandoned: () => boolean;
   /** The wall clock, to tell how old the position is. */
   readonly nowMs: number;
-}
-
-/** Where an input begins. `chosen`: nothing was committed, so the choice has to be, before it can come out otherwise. */
-export interface StartOffset {
-  readonly topic: string;
-  readonly offset: number;
-  readonly chosen?: true;
 }
 
 export type RestoreResult =
@@ -99,47 +90,7 @@ export async function restoreTask(options: RestoreOptions): Promise<RestoreResul
     );
   }
   await refuseEmptyState(options, offsets);
-  const starts = await broker.admin.startOffsets(plan.inputs);
-  const ends = await broker.admin.endOffsets(plan.inputs, 'read_uncommitted');
-  const known = await Promise.all(
-    plan.inputs.map(({ topic }) => state.getCommitted(plan.taskStore, clockKey(inputClock(topic)))),
-  );
-  const committed = plan.inputs.map(({ topic, partition, offsetReset }, index): StartOffset => {
-    const bytes = known[index];
-    const applied = bytes === undefined ? undefined : readSortableInteger(bytes);
-    const offset = offsets[index];
-    if (offset === undefined && applied !== undefined) {
-      // The broker may forget offsets of a group that is not subscribed to the topic; the changelog does not.
-      options.log.warn('the group has no committed offset, the store does: going on from the store', {
-        topic,
-        partition,
-        offset: applied,
-      });
-    }
-    if (offset === undefined && applied === undefined && offsetReset === 'latest')
-      return { topic, offset: ends[index] as number, chosen: true };
-    const next = offset ?? applied ?? 0;
-    const start = starts[index] ?? 0;
-    if (next > (ends[index] as number)) {
-      throw new StreamsError(
-        'TOPIC_MISMATCH',
-        `topic ${topic} ends at ${ends[index]}, but offset ${next} of it was read`,
-        {
-          context: { topic, partition, offset: next },
-          hint: `it was deleted and created again: reset the offsets of group ${options.groupId}, or use another application id`,
-        },
-      );
-    }
-    if (next > 0 && next < start)
-      options.log.error('records of an input are gone before they were read', {
-        topic,
-        partition,
-        next,
-        start,
-      });
-    return { topic, offset: Math.max(next, start) };
-  });
-  return { outcome: 'restored', committed };
+  return { outcome: 'restored', committed: await startOffsets(options, offsets) };
 }
 
 /** False when the task was taken away meanwhile. The next batch is read while one is written. */

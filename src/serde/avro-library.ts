@@ -4,6 +4,7 @@
  *
  * avsc, as it comes, has traps that this file closes:
  * - it trusts the item counts in the bytes: twelve hostile bytes make it allocate without end (GuardedArray);
+ * - it writes and reads longs below -2^52 wrong, without a word (GuardedLong, GuardedFloat, GuardedDouble);
  * - decoded records are instances of generated classes (they are made plain objects here);
  * - it compares full names where Avro compares unqualified ones, and refuses a writer's defaults that it
  *   has no use for (the writer's schema is rewritten first: schema names to the reader's, no defaults);
@@ -145,8 +146,12 @@ interface Tap {
   readString(): string;
   skipString(): void;
 }
+interface WritingTap {
+  pos: number;
+  readonly buf: Buffer;
+}
 interface Inner {
-  _read(tap: Tap): unknown;
+  _read: (tap: Tap) => unknown;
   _skip(tap: Tap): void;
 }
 type Hook = NonNullable<NonNullable<Parameters<typeof avsc.Type.forSchema>[1]>['typeHook']>;
@@ -226,8 +231,85 @@ class GuardedMap extends avsc.types.MapType {
   }
 }
 
+/** The largest that avsc's arithmetic holds for numbers of both signs: it doubles them, and takes away one. */
+const exactMax = 2 ** 52;
+const longBytesMax = 10;
+
+/** As the tap's own, which gives large negative numbers another sign. Beyond 2^53 the nearest number. */
+function readLong(tap: Tap): number {
+  const at = tap.pos;
+  const value = tap.readLong();
+  if (Math.abs(value) < exactMax) return value;
+  const bytes = tap.buf.subarray(at, tap.pos);
+  if (bytes.length > longBytesMax) throw new Error(`a long of ${bytes.length} bytes`);
+  let zigzag = 0n;
+  for (const [index, byte] of bytes.entries()) zigzag |= BigInt(byte & 0x7f) << BigInt(7 * index);
+  return Number(BigInt.asIntN(64, (zigzag >> 1n) ^ -(zigzag & 1n)));
+}
+
+/** What avsc refuses it still refuses. `this` may be a resolver, as in GuardedArray. */
+class GuardedLong extends avsc.types.LongType {
+  _read(tap: Tap): number {
+    const value = readLong(tap);
+    if (Math.abs(value) < Number.MAX_SAFE_INTEGER) return value;
+    throw new Error('a long beyond 2^53');
+  }
+
+  _write(tap: WritingTap, value: number): void {
+    // So large a number has no fraction.
+    if (value < -exactMax && value > Number.MIN_SAFE_INTEGER) writeNegative(tap, value);
+    else writeLong.call(this, tap, value);
+  }
+}
+
+const { _write: writeLong } = avsc.types.LongType.prototype as unknown as {
+  _write(tap: WritingTap, value: number): void;
+};
+
+interface Written {
+  readonly typeName: string;
+}
+type Update = (resolver: Inner, writer: Written) => void;
+
+const { _update: updateFloat } = avsc.types.FloatType.prototype as unknown as { _update: Update };
+const { _update: updateDouble } = avsc.types.DoubleType.prototype as unknown as { _update: Update };
+
+/** Reads longs too, where the writer's schema has one in its place. */
+class GuardedFloat extends avsc.types.FloatType {
+  _update(resolver: Inner, writer: Written): void {
+    updateFloat.call(this, resolver, writer);
+    if (writer.typeName === 'long') resolver._read = readLong;
+  }
+}
+
+class GuardedDouble extends avsc.types.DoubleType {
+  _update(resolver: Inner, writer: Written): void {
+    updateDouble.call(this, resolver, writer);
+    if (writer.typeName === 'long') resolver._read = readLong;
+  }
+}
+
+/** Writes past the buffer's end are lost, and the position tells: avsc makes room and writes again. */
+function writeNegative(tap: WritingTap, value: number): void {
+  let rest = -value - 1;
+  let byte = ((rest % 64) << 1) | 1;
+  for (rest = Math.floor(rest / 64); rest > 0; rest = Math.floor(rest / 128)) {
+    tap.buf[tap.pos++] = byte | 0x80;
+    byte = rest % 128;
+  }
+  tap.buf[tap.pos++] = byte;
+}
+
+const numbers = new Map<unknown, new () => avsc.Type>([
+  ['long', GuardedLong],
+  ['float', GuardedFloat],
+  ['double', GuardedDouble],
+]);
+
 const guards: Hook = (schema, options) => {
   const { type } = schema as { type?: string };
+  const number = numbers.get(type ?? (schema as unknown));
+  if (number !== undefined) return new number();
   if (type === 'array') return new GuardedArray(schema, options);
   if (type === 'map') return new GuardedMap(schema, options);
   if (type !== 'record') return undefined;

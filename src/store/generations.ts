@@ -33,6 +33,16 @@ export interface LoadedRange {
   readonly entries: Map<string, StateEntry>;
 }
 
+/** Above every map key, whose characters are bytes: the end of a range without one. */
+export const mapKeyEnd = '\u0100';
+
+/** The first entries of a range. `to`: up to where (exclusive) it was read; `complete`: that is its end. */
+export interface RangePart {
+  readonly entries: readonly (readonly [string, StateEntry])[];
+  readonly to: string;
+  readonly complete: boolean;
+}
+
 /** The range [from, to) of map keys, as one string. */
 function rangeId(from: string, to: string): string {
   return `${from.length}:${from}${to}`;
@@ -84,6 +94,8 @@ export class Generations {
   #sealed: Changes | undefined;
   readonly #batch = new Map<string, StateEntry>();
   readonly #ranges = new Map<string, LoadedRange>();
+  /** Ranges of which only the first entries were read, by the range that was asked for. */
+  readonly #parts = new Map<string, LoadedRange>();
   readonly #cache: LRUCache<string, StateEntry>;
   readonly #undo: Undo[] = [];
   /** Rises when sealed changes have gone to disk. */
@@ -135,11 +147,41 @@ export class Generations {
     this.#ranges.set(rangeId(from, to), { from, to, entries: map });
   }
 
-  /** Present entries of [from, to) in byte order, or undefined when the range was not loaded. */
+  hasPart(from: string, to: string): boolean {
+    return this.#parts.has(rangeId(from, to));
+  }
+
+  /** The first entries of [from, to): all that there are below `loadedTo`. */
+  loadedPart(from: string, to: string, loadedTo: string, entries: Iterable<readonly [string, Buffer]>): void {
+    const map = new Map<string, StateEntry>();
+    for (const [key, bytes] of entries) map.set(key, { bytes, decoded: undefined, keyBytes: undefined });
+    this.#parts.set(rangeId(from, to), { from, to: loadedTo, entries: map });
+  }
+
+  /** Present entries of [from, to) in byte order, or undefined when no range that was loaded holds it. */
   readRange(from: string, to: string): [string, StateEntry][] | undefined {
-    const range = this.#ranges.get(rangeId(from, to));
-    if (range === undefined) return undefined;
-    const merged = new Map(range.entries);
+    const range = this.#ranges.get(rangeId(from, to)) ?? this.#rangeAround(from, to);
+    return range === undefined ? undefined : this.#merged(range, from, to);
+  }
+
+  /** Undefined when it was not loaded. */
+  readPart(from: string, to: string): RangePart | undefined {
+    const part = this.#parts.get(rangeId(from, to));
+    if (part === undefined) return undefined;
+    return { entries: this.#merged(part, from, part.to), to: part.to, complete: part.to === to };
+  }
+
+  /** Whoever declares what he will read may declare more than that. */
+  #rangeAround(from: string, to: string): LoadedRange | undefined {
+    for (const range of this.#ranges.values()) if (range.from <= from && to <= range.to) return range;
+    return undefined;
+  }
+
+  #merged(range: LoadedRange, from: string, to: string): [string, StateEntry][] {
+    const isWhole = range.from === from && range.to === to;
+    const merged = isWhole
+      ? new Map(range.entries)
+      : new Map([...range.entries].filter(([key]) => key >= from && key < to));
     this.#sealed?.overlay(from, to, merged);
     this.#open.overlay(from, to, merged);
     return [...merged]
@@ -150,6 +192,7 @@ export class Generations {
   endRound(): void {
     this.#batch.clear();
     this.#ranges.clear();
+    this.#parts.clear();
   }
 
   /** A mark to roll back to. Marks are only valid until the next seal. */
@@ -188,9 +231,9 @@ export class Generations {
       this.#cache.set(key, entry);
       // What the round at hand has loaded must not be older; what it has not, it will not read.
       if (this.#batch.has(key)) this.#batch.set(key, entry);
-      for (const range of this.#ranges.values()) {
-        if (key >= range.from && key < range.to) range.entries.set(key, entry);
-      }
+      for (const ranges of [this.#ranges, this.#parts])
+        for (const range of ranges.values())
+          if (key >= range.from && key < range.to) range.entries.set(key, entry);
     }
     this.#sealed = undefined;
     this.version++;
@@ -203,6 +246,7 @@ export class Generations {
     this.#undo.length = 0;
     this.#batch.clear();
     this.#ranges.clear();
+    this.#parts.clear();
     this.#cache.clear();
     this.version++;
   }

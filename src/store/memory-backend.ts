@@ -1,5 +1,6 @@
 /**
- * KeyValueBackends in memory, for tests, the test driver and the simulator; never a fallback for a disk.
+ * KeyValueBackends in memory, for tests, the test driver, the simulator and stores that are not
+ * persistent; never a fallback for a disk.
  *
  * `MemoryDisk` plays a machine's disk: folders outlive their backends, a folder is open once at a time, a
  * `kill` keeps everything and a `powerLoss` loses what was not synced. `openMemoryBackend` is one folder,
@@ -31,8 +32,13 @@ interface Folder {
 
 /** An empty backend that nobody else sees. */
 export function openMemoryBackend(options: MemoryBackendOptions = {}): Promise<KeyValueBackend> {
+  return Promise.resolve(openMemory(options));
+}
+
+/** As `openMemoryBackend`, at once. */
+export function openMemory(options: MemoryBackendOptions = {}): KeyValueBackend {
   const folder: Folder = { entries: new SortedMap(), unsynced: undefined, owner: undefined };
-  return Promise.resolve(new MemoryBackend('memory', folder, options));
+  return new MemoryBackend('memory', folder, options);
 }
 
 export class MemoryDisk {

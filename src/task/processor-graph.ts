@@ -6,7 +6,7 @@ import { must } from '../base/assert.ts';
 import type { Clock } from '../base/clock-port.ts';
 import { StreamsError } from '../base/errors.ts';
 import type { AsyncNodeProcessor } from '../graph/async-step.ts';
-import type { ProcessorNode, SinkNode, SourceNode, StoreSpec } from '../graph/node.ts';
+import type { ProcessorNode, SinkNode, SourceNode } from '../graph/node.ts';
 import type {
   Processor,
   ProcessorContext,
@@ -23,12 +23,11 @@ import type { CallOutcome } from './async-calls.ts';
 import type { Collector } from './collector.ts';
 import { deepFreeze, isFrozenWrite } from './freeze.ts';
 import type { GlobalStores } from './global-stores.ts';
+import { openStore } from './open-store.ts';
 import type { QueuedRecord } from './record-queue.ts';
 import type { TaskPlan } from './task-plan.ts';
 import type { StoredTimer, TimerIndex } from './timer-index.ts';
-import { StateMiss, type TaskStore, TypedKeyValueStore, TypedWindowStore } from './typed-stores.ts';
-import { TypedVersionedKeyValueStore } from './versioned-store.ts';
-import { TypedSessionStore, TypedSingleWindowStore } from './windowed-stores.ts';
+import { StateMiss, type TaskStore } from './typed-stores.ts';
 
 export interface ProcessorGraphOptions {
   readonly plan: TaskPlan;
@@ -75,6 +74,8 @@ interface Punctuation {
 export class ProcessorGraph {
   readonly #options: ProcessorGraphOptions;
   readonly #stores = new Map<string, StateStore & TaskStore>();
+  /** Those with work of their own: removing what has expired. */
+  readonly #kept: TaskStore[] = [];
   readonly #live = new Map<string, LiveNode>();
   readonly #punctuations = new Set<Punctuation>();
   readonly #sinks = new Map<string, SinkNode>();
@@ -84,9 +85,16 @@ export class ProcessorGraph {
   constructor(options: ProcessorGraphOptions) {
     this.#options = options;
     const { plan, state } = options;
+    const services = {
+      clocks: options.timers,
+      expired: (store: string, timestampMs: number) =>
+        options.dropped({ node: store, reason: 'expired', details: { timestamp: timestampMs } }),
+    };
     for (const { spec } of plan.stores) {
       if (spec.name === plan.taskStore) continue;
-      this.#stores.set(spec.name, this.#openStore(spec, state));
+      const store = openStore(spec, state, services, options.frozen);
+      this.#stores.set(spec.name, store);
+      if (store.upkeep !== undefined) this.#kept.push(store);
     }
     for (const node of plan.subtopology.sinks) this.#sinks.set(node.name, node);
     for (const node of plan.subtopology.processors) this.#live.set(node.name, this.#bringToLife(node));
@@ -106,6 +114,7 @@ export class ProcessorGraph {
 
   /** What the record will read, as far as it can be told before it is processed. */
   collectReads(source: SourceNode, record: Record<unknown, unknown>, into: LoadRequest[]): void {
+    this.#collectUpkeep(into);
     for (const { node, direct } of this.#reachable.get(source.name) ?? []) {
       const declared = direct ? node.processor.prefetch?.(record) : undefined;
       if (declared !== undefined) {
@@ -115,6 +124,7 @@ export class ProcessorGraph {
   }
 
   collectTimerReads(timer: StoredTimer, into: LoadRequest[]): void {
+    this.#collectUpkeep(into);
     const node = this.#timerNode(timer);
     const declared = node.processor.prefetchTimer?.(this.#typedTimer(node, timer));
     if (declared !== undefined) {
@@ -123,6 +133,12 @@ export class ProcessorGraph {
       const key = node.keySerde.deserialize(timer.key, '');
       for (const store of node.stores) into.push(...requestsForKey(store, key));
     }
+  }
+
+  /** Once a round: the first that asks for anything asks for this too. */
+  #collectUpkeep(into: LoadRequest[]): void {
+    if (into.length > 0) return;
+    for (const store of this.#kept) into.push(...(store.upkeep?.() ?? []));
   }
 
   fireTimer(timer: StoredTimer): void {
@@ -166,15 +182,6 @@ export class ProcessorGraph {
 
   close(): void {
     for (const { processor } of this.#live.values()) processor.close?.();
-  }
-
-  #openStore(spec: StoreSpec, state: TaskState): StateStore & TaskStore {
-    if (spec.kind === 'key-value')
-      return new TypedKeyValueStore<unknown, unknown>(spec, state, this.#options.frozen);
-    if (spec.kind === 'versioned') return new TypedVersionedKeyValueStore<unknown, unknown>(spec, state);
-    if (spec.kind === 'session') return new TypedSessionStore<unknown, unknown>(spec, state);
-    if (spec.retainDuplicates !== true) return new TypedSingleWindowStore<unknown, unknown>(spec, state);
-    return new TypedWindowStore<unknown, unknown>(spec, state, { next: () => this.#nextSequence() });
   }
 
   #bringToLife(node: ProcessorNode): LiveNode {
@@ -357,12 +364,6 @@ export class ProcessorGraph {
     const store = this.#stores.get(name) ?? globals.open(name);
     if (store !== undefined) this.#stores.set(name, store);
     return store;
-  }
-
-  #nextSequence(): number {
-    const next = (this.#options.timers.clock('sequence') ?? 0) + 1;
-    this.#options.timers.setClock('sequence', next);
-    return next;
   }
 }
 

@@ -9,24 +9,23 @@
  */
 import { must } from '../base/assert.ts';
 import type { Clock } from '../base/clock-port.ts';
-import { asStreamsError, StreamsError } from '../base/errors.ts';
+import { StreamsError } from '../base/errors.ts';
 import type { TopicPartition } from '../base/record.ts';
 import type { Logger } from '../base/telemetry-port.ts';
 import type { OutgoingRecord, PartitionOffset, RecordBatch } from '../broker/broker-port.ts';
 import { deadLetterHeaders, deadLetterTopic } from '../failure/dead-letter.ts';
 import { decideReaction, type FailurePolicy } from '../failure/failure-policy.ts';
-import type { SourceNode } from '../graph/node.ts';
-import type { PunctuationType, Record, TimerClock } from '../graph/processor.ts';
-import { resolveTopic } from '../graph/subtopology.ts';
-import type { Serde } from '../serde/serde.ts';
+import type { PunctuationType, TimerClock } from '../graph/processor.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
 import { CallFailure } from './async-calls.ts';
 import { AsyncSteps, type StepCalls } from './async-steps.ts';
+import { AtomicWork } from './atomic-work.ts';
 import { Collector } from './collector.ts';
 import type { GlobalStores } from './global-stores.ts';
 import { type DroppedRecord, ProcessorGraph } from './processor-graph.ts';
-import { type QueuedRecord, RecordQueue } from './record-queue.ts';
+import type { QueuedRecord, RecordQueue } from './record-queue.ts';
 import { recordBytes, recordBytesMax } from './record-size.ts';
+import { type DecodedRecord, TaskInputs } from './task-inputs.ts';
 import type { TaskPlan } from './task-plan.ts';
 import { inputClock, TimerIndex, writtenClock } from './timer-index.ts';
 import { StateMiss } from './typed-stores.ts';
@@ -62,15 +61,6 @@ export interface TaskCounters {
   timersFired: number;
 }
 
-interface DecodedRecord {
-  readonly queued: QueuedRecord;
-  readonly source: SourceNode;
-  readonly record: Record<unknown, unknown> | undefined;
-  readonly error: StreamsError | undefined;
-}
-
-/** A slow read loads one thing and tries again; more tries than this is a processor that reads without end. */
-const slowReadsMax = 10_000;
 /** Unmoved offsets are committed again after so long: far below what any broker forgets them in. */
 const allOffsetsEveryMs = 600_000;
 
@@ -78,7 +68,8 @@ export class StreamTask {
   readonly plan: TaskPlan;
   readonly state: TaskState;
   readonly counters: TaskCounters = { processed: 0, deadLettered: 0, dropped: 0, timersFired: 0 };
-  readonly #queues = new Map<string, RecordQueue>();
+  readonly #inputs: TaskInputs;
+  readonly #work: AtomicWork;
   readonly #collector: Collector;
   readonly #timers: TimerIndex;
   readonly #graph: ProcessorGraph;
@@ -101,15 +92,15 @@ export class StreamTask {
     this.state = options.state;
     this.#collector = new Collector(options.applicationId, options.partitionsOf);
     this.#timers = new TimerIndex(options.state.generations(options.plan.taskStore));
-    for (const input of options.plan.inputs) {
-      const source = must(
-        options.plan.subtopology.sources.find((node) =>
-          node.topics.some((topic) => resolveTopic(topic, options.applicationId) === input.topic),
-        ),
-        `topic ${input.topic} has no source`,
-      );
-      this.#queues.set(input.topic, new RecordQueue(input.topic, input.partition, source));
-    }
+    this.#inputs = new TaskInputs(options.plan, options.applicationId, () => this.#streamTimeMs);
+    this.#work = new AtomicWork({
+      taskId: options.plan.taskId,
+      state: options.state,
+      globals: options.globals,
+      collector: this.#collector,
+      timers: this.#timers,
+      drops: this.#drops,
+    });
     this.#graph = new ProcessorGraph({
       plan: options.plan,
       applicationId: options.applicationId,
@@ -130,7 +121,7 @@ export class StreamTask {
     this.#asyncSteps = AsyncSteps.of<DecodedRecord>({
       ...options,
       processorOf: (step) => this.#graph.asyncProcessor(step),
-      decode: (source, queued) => this.#decode(source, queued),
+      decode: (source, queued) => this.#inputs.decode(source, queued),
     });
   }
 
@@ -139,16 +130,12 @@ export class StreamTask {
   }
 
   get queued(): number {
-    let count = 0;
-    for (const queue of this.#queues.values()) count += queue.count;
-    return count;
+    return this.#inputs.queued;
   }
 
   /** Roughly the bytes of what is queued. */
   get queuedBytes(): number {
-    let bytes = 0;
-    for (const queue of this.#queues.values()) bytes += queue.bytes;
-    return bytes;
+    return this.#inputs.queuedBytes;
   }
 
   get timerCount(): number {
@@ -204,53 +191,28 @@ export class StreamTask {
   }
 
   enqueue(batch: RecordBatch): void {
-    must(this.#queues.get(batch.topic), `task ${this.id} does not read topic ${batch.topic}`).push(batch);
+    this.#inputs.enqueue(batch);
   }
 
   /** Schemas and the like that the queued records need; undefined when all is at hand. */
   prepare(batches: readonly RecordBatch[]): Promise<unknown> | undefined {
-    const waits: Promise<void>[] = [];
-    // What is wrong with one record shows when it is decoded, and goes the way of its failure policy.
-    const unlessPoison = (error: unknown): void => {
-      if (!(error instanceof StreamsError) || error.kind !== 'poison') throw error;
-    };
-    const prepareOne = (serde: Serde<unknown>, bytes: Buffer | null): void => {
-      if (bytes === null || serde.prepare === undefined) return;
-      try {
-        const wait = serde.prepare(bytes);
-        if (wait !== undefined) waits.push(wait.catch(unlessPoison));
-      } catch (error) {
-        unlessPoison(error);
-      }
-    };
-    for (const batch of batches) {
-      const { keySerde, valueSerde } = must(
-        this.#queues.get(batch.topic),
-        'a batch of an unknown topic',
-      ).source;
-      if (keySerde.prepare === undefined && valueSerde.prepare === undefined) continue;
-      for (let index = 0; index < batch.count; index++) {
-        prepareOne(keySerde, batch.key(index));
-        prepareOne(valueSerde, batch.value(index));
-      }
-    }
-    return waits.length === 0 ? undefined : Promise.all(waits);
+    return this.#inputs.prepare(batches);
   }
 
   /** Processes up to `recordsMax` queued records; returns how many. Fewer when one waits for its calls. */
   async processRound(recordsMax: number): Promise<number> {
-    this.#asyncSteps?.lookAhead(this.#queues.values());
-    const round = this.#choose(recordsMax);
+    this.#asyncSteps?.lookAhead(this.#inputs.queues);
+    const round = this.#inputs.choose(recordsMax, (queue) => this.#take(queue));
     if (round.length === 0) return 0;
     const requests: LoadRequest[] = [];
     for (const { source, record } of round)
       if (record !== undefined) this.#graph.collectReads(source, record, requests);
-    await this.#load(requests);
+    await this.#work.load(requests);
     for (const decoded of round) {
       const slow = this.#processOne(decoded);
       if (slow !== undefined) await slow;
     }
-    this.#endRound();
+    this.#work.endRound();
     return round.length;
   }
 
@@ -281,8 +243,7 @@ export class StreamTask {
 
   /** The offset up to which the input is processed: the queue's head, else where the consumer stands. */
   nextOffset(input: TopicPartition, position: (input: TopicPartition) => number): number {
-    const queue = must(this.#queues.get(input.topic), `task ${this.id} does not read topic ${input.topic}`);
-    return queue.headOffset() ?? position(input);
+    return this.#inputs.nextOffset(input, position);
   }
 
   /** True when there is anything that a commit would change. */
@@ -356,7 +317,7 @@ export class StreamTask {
 
   #clearQueues(): void {
     this.#asyncSteps?.discard();
-    for (const queue of this.#queues.values()) queue.clear();
+    this.#inputs.clear();
   }
 
   async close(): Promise<void> {
@@ -364,75 +325,9 @@ export class StreamTask {
     await this.state.close();
   }
 
-  async #load(requests: readonly LoadRequest[]): Promise<void> {
-    const { globals } = this.#options;
-    if (globals === undefined) return await this.state.load(requests);
-    await this.state.load(requests.filter(({ store }) => !globals.has(store)));
-    await globals.load(requests.filter(({ store }) => globals.has(store)));
-  }
-
-  #endRound(): void {
-    this.state.endRound();
-    this.#options.globals?.endRound();
-  }
-
-  #choose(recordsMax: number): DecodedRecord[] {
-    const round: DecodedRecord[] = [];
-    while (round.length < recordsMax) {
-      let chosen: RecordQueue | undefined;
-      let earliestMs = Number.POSITIVE_INFINITY;
-      for (const queue of this.#queues.values()) {
-        if (queue.count === 0) continue;
-        const headMs = queue.headTimestamp();
-        if (chosen !== undefined && headMs >= earliestMs) continue;
-        chosen = queue;
-        earliestMs = headMs;
-      }
-      // Records of other inputs wait with it: what a record meets does not depend on how long calls take.
-      const decoded = chosen === undefined ? undefined : this.#take(chosen);
-      if (decoded === undefined) break;
-      round.push(decoded);
-    }
-    return round;
-  }
-
   #take(queue: RecordQueue): DecodedRecord | undefined {
     if (this.#asyncSteps !== undefined) return this.#asyncSteps.take(queue);
-    return this.#decode(queue.source, must(queue.shift(), 'an empty queue was chosen'));
-  }
-
-  #decode(source: SourceNode, queued: QueuedRecord): DecodedRecord {
-    const { batch, index } = queued;
-    try {
-      const key = source.keySerde.deserialize(batch.key(index), batch.topic);
-      const value = source.valueSerde.deserialize(batch.value(index), batch.topic);
-      const raw = { key, value, timestamp: batch.timestamp(index), headers: batch.headers(index) };
-      const timestamp = source.timestampExtractor?.(raw, this.#streamTimeMs) ?? raw.timestamp;
-      if (!Number.isSafeInteger(timestamp))
-        throw new StreamsError('TIMESTAMP_INVALID', `${timestamp} is no time of a record`);
-      return {
-        queued,
-        source,
-        record: timestamp === raw.timestamp ? raw : { ...raw, timestamp },
-        error: undefined,
-      };
-    } catch (error) {
-      return {
-        queued,
-        source,
-        record: undefined,
-        error: asStreamsError(error, 'RECORD_UNREADABLE', this.#where(queued)),
-      };
-    }
-  }
-
-  #where({ batch, index }: QueuedRecord): {
-    topic: string;
-    partition: number;
-    offset: number;
-    taskId: string;
-  } {
-    return { topic: batch.topic, partition: batch.partition, offset: batch.offset(index), taskId: this.id };
+    return this.#inputs.decode(queue.source, must(queue.shift(), 'an empty queue was chosen'));
   }
 
   /** A promise only where a read was slow: one for every record would cost as much as processing it. */
@@ -455,9 +350,9 @@ export class StreamTask {
       this.#asyncSteps?.beginRecord(decoded);
       this.#graph.process(source, record);
     };
-    const failure = this.#attempt(work);
+    const failure = this.#work.attempt(work);
     if (failure instanceof StateMiss)
-      return this.#again(work, failure).then((later) => this.#processed(queued, later));
+      return this.#work.again(work, failure).then((later) => this.#processed(queued, later));
     this.#processed(queued, failure);
     return undefined;
   }
@@ -473,52 +368,14 @@ export class StreamTask {
   #tellDrops(queued: QueuedRecord | undefined): void {
     for (const { node, reason, details } of this.#drops) {
       this.counters.dropped++;
-      const where = queued === undefined ? { taskId: this.id } : this.#where(queued);
+      const where = queued === undefined ? { taskId: this.id } : this.#inputs.originOf(queued);
       this.#options.log.warn('record dropped', { ...where, node, reason, ...details });
     }
     this.#drops.length = 0;
   }
 
-  /** Runs `work` under a savepoint; slow reads are loaded and the work done again. The error, or undefined. */
-  async #atomically(work: () => void): Promise<StreamsError | undefined> {
-    const failure = this.#attempt(work);
-    return failure instanceof StateMiss ? this.#again(work, failure) : failure;
-  }
-
-  /** Runs `work` once under a savepoint; what it threw, after everything it did was rolled back. */
-  #attempt(work: () => void): StreamsError | StateMiss | undefined {
-    const state = this.state.savepoint();
-    const outputs = this.#collector.savepoint();
-    const timers = this.#timers.savepoint();
-    const drops = this.#drops.length;
-    try {
-      work();
-      return undefined;
-    } catch (error) {
-      this.state.rollback(state);
-      this.#collector.rollback(outputs);
-      this.#timers.rollback(timers);
-      this.#drops.length = drops;
-      return error instanceof StateMiss ? error : asStreamsError(error, 'PROCESSING_FAILED');
-    }
-  }
-
-  async #again(work: () => void, first: StateMiss): Promise<StreamsError | undefined> {
-    let miss = first;
-    for (let attempt = 1; attempt < slowReadsMax; attempt++) {
-      this.state.slowReads++;
-      await this.#load(miss.requests);
-      const failure = this.#attempt(work);
-      if (!(failure instanceof StateMiss)) return failure;
-      miss = failure;
-    }
-    throw new StreamsError('INVARIANT_BROKEN', 'one record read more state than a task may', {
-      context: { taskId: this.id },
-    });
-  }
-
   #park(queued: QueuedRecord, stage: 'deserialization' | 'processing', error: StreamsError): void {
-    const where = this.#where(queued);
+    const where = this.#inputs.originOf(queued);
     const own = error instanceof CallFailure ? error.reaction : undefined;
     if (decideReaction(stage, error, this.#options.failurePolicy, own) === 'stop') {
       throw error.context.topic === undefined
@@ -550,10 +407,10 @@ export class StreamTask {
       if (round.length === 0) return fired;
       const requests: LoadRequest[] = [];
       for (const timer of round) this.#graph.collectTimerReads(timer, requests);
-      await this.#load(requests);
+      await this.#work.load(requests);
       for (const timer of round) {
         if (!this.#timers.isLive(timer)) continue;
-        const failure = await this.#atomically(() => {
+        const failure = await this.#work.run(() => {
           this.#timers.cancel(timer);
           this.#graph.fireTimer(timer);
         });
@@ -562,7 +419,7 @@ export class StreamTask {
         fired++;
         this.counters.timersFired++;
       }
-      this.#endRound();
+      this.#work.endRound();
     }
   }
 
@@ -570,11 +427,11 @@ export class StreamTask {
     const due = this.#graph.duePunctuations(type, nowMs);
     if (due.length === 0) return;
     for (const call of due) {
-      const failure = await this.#atomically(call);
+      const failure = await this.#work.run(call);
       if (failure !== undefined) throw this.#withoutRecord(failure, `a ${type} punctuator`, undefined);
       this.#tellDrops(undefined);
     }
-    this.#endRound();
+    this.#work.endRound();
   }
 
   /**

@@ -6,10 +6,11 @@
 import { must } from '../base/assert.ts';
 import { StreamsError } from '../base/errors.ts';
 import { deadLetterTopic } from '../failure/dead-letter.ts';
-import type { GlobalStoreSpec, StoreSpec } from '../graph/node.ts';
+import type { GlobalStoreSpec, OffsetReset, StoreSpec } from '../graph/node.ts';
 import { changelogTopic, resolveTopic, type Subtopology, taskIdOf } from '../graph/subtopology.ts';
 import type { Topology } from '../graph/topology.ts';
 import { bytesSerde } from '../serde/serde.ts';
+import type { StoreSettings } from '../store/task-state.ts';
 
 /** A store as the task opens it, with the topic that makes it survive. */
 export interface PlannedStore {
@@ -17,11 +18,21 @@ export interface PlannedStore {
   readonly changelog: string | undefined;
 }
 
+/** How a task's state keeps each of its stores. */
+export function storesOf(plan: TaskPlan): StoreSettings[] {
+  return plan.stores.map(({ spec: { name, persistent, cacheEntriesMax }, changelog }) => ({
+    name,
+    persistent: persistent ?? true,
+    changelog,
+    cacheEntriesMax,
+  }));
+}
+
 export interface TaskInput {
   readonly topic: string;
   readonly partition: number;
   /** Where it begins without a committed offset; absent: with the first record. */
-  readonly offsetReset?: 'latest';
+  readonly offsetReset?: OffsetReset;
 }
 
 export interface TaskPlan {
@@ -98,13 +109,13 @@ const changelogExtraRetentionMs = 86_400_000;
 
 function changelogConfig(spec: StoreSpec): Record<string, string> {
   if (!['window', 'session'].includes(spec.kind) || spec.retentionMs === Number.POSITIVE_INFINITY)
-    return { 'cleanup.policy': 'compact', ...spec.topicConfig };
+    return { 'cleanup.policy': 'compact', ...spec.changelogConfig };
   return {
     'cleanup.policy': 'compact,delete',
     'retention.ms': String(
       must(spec.retentionMs, `window store ${spec.name} has no retention`) + changelogExtraRetentionMs,
     ),
-    ...spec.topicConfig,
+    ...spec.changelogConfig,
   };
 }
 
@@ -226,10 +237,12 @@ export function planApplication(
     const topics = subtopology.sources.flatMap((source) =>
       source.topics.map((topic) => resolveTopic(topic, applicationId)),
     );
-    const latest = new Set(
+    const resets = new Map(
       subtopology.sources
-        .filter(({ offsetReset }) => offsetReset === 'latest')
-        .flatMap((source) => source.topics.map((topic) => resolveTopic(topic, applicationId))),
+        .filter(({ offsetReset }) => offsetReset !== 'earliest')
+        .flatMap(({ offsetReset, topics }) =>
+          topics.map((topic) => [resolveTopic(topic, applicationId), offsetReset] as const),
+        ),
     );
     const partitions = Math.max(0, ...topics.map((topic) => counts.get(topic) ?? 0));
     const follows = topics.filter((topic) => counts.get(topic) === partitions);
@@ -257,11 +270,10 @@ export function planApplication(
         subtopology,
         inputs: topics
           .filter((topic) => partition < (counts.get(topic) as number))
-          .map((topic) => ({
-            topic,
-            partition,
-            ...(latest.has(topic) ? { offsetReset: 'latest' as const } : {}),
-          })),
+          .map((topic): TaskInput => {
+            const offsetReset = resets.get(topic);
+            return { topic, partition, ...(offsetReset === undefined ? {} : { offsetReset }) };
+          }),
         stores,
         taskStore: taskStore.name,
       });

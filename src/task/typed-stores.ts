@@ -4,14 +4,13 @@
  * path (an operator of ours: load, then process the record again) or an error (a hand-written processor
  * that did not declare the read).
  */
-import { must } from '../base/assert.ts';
-import { mapKey, prefixEnd, readSortableInteger, sortableInteger } from '../base/bytes.ts';
+import { fromMapKey, mapKey, prefixEnd } from '../base/bytes.ts';
 import { StreamsError } from '../base/errors.ts';
 import type { StoreSpec } from '../graph/node.ts';
-import type { KeyValueStore, Prefetch, WindowStore } from '../graph/processor.ts';
+import type { KeyValueStore, Prefetch, PrefixSerializer } from '../graph/processor.ts';
 import type { Serde } from '../serde/serde.ts';
 import type { Generations, StateEntry } from '../store/generations.ts';
-import type { LoadRequest, TaskState } from '../store/task-state.ts';
+import { endKey, type LoadRequest, type RangeRequest, type TaskState } from '../store/task-state.ts';
 import { deepFreeze } from './freeze.ts';
 import { requireRecordFits } from './record-size.ts';
 
@@ -36,6 +35,8 @@ export interface TaskStore {
   requests(read: Prefetch): LoadRequest[];
   /** What has to be loaded for a key of the store's own key type; empty when it is no such key. */
   requestsForKey(key: unknown): LoadRequest[];
+  /** What the store wants in memory for work of its own, at the start of a round. */
+  upkeep?(): LoadRequest[];
 }
 
 export function keyBytes<K>(serde: Serde<K>, key: K, store: string): Buffer {
@@ -58,6 +59,8 @@ export function readMany(store: string, generations: Generations, keys: readonly
   if (first !== undefined) throw new StateMiss(first, more);
   return found;
 }
+
+const emptyKey = Buffer.alloc(0);
 
 interface KnownKey {
   readonly key: unknown;
@@ -95,7 +98,7 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
     return readMany(this.name, this.#generations, all).map((entry) => this.#decode(entry));
   }
 
-  put(key: K, value: V): void {
+  put(key: K, value: V | null): void {
     const { bytes, mapped } = this.#known(key);
     const valueBytes = this.#values.serialize(value, this.name);
     requireRecordFits({ store: this.name }, bytes, valueBytes);
@@ -109,6 +112,10 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
     return earlier;
   }
 
+  putAll(entries: Iterable<readonly [K, V | null]>): void {
+    for (const [key, value] of entries) this.put(key, value);
+  }
+
   delete(key: K): V | undefined {
     const earlier = this.get(key);
     const { bytes, mapped } = this.#known(key);
@@ -116,19 +123,34 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
     return earlier;
   }
 
-  *range(from: K, to: K): Iterable<readonly [K, V]> {
-    const bounds = this.#bounds(from, to);
-    const entries = this.#generations.readRange(mapKey(bounds.from), mapKey(bounds.to));
-    if (entries === undefined) throw new StateMiss({ store: this.name, ...bounds });
-    for (const [key, entry] of entries) {
-      const decoded = this.#keys.deserialize(Buffer.from(key, 'latin1'), this.name);
-      yield [decoded as K, this.#decode(entry) as V];
-    }
+  range(from: K | null, to: K | null): Iterable<readonly [K, V]> {
+    return this.#listed(this.#entries(this.#bounds(from, to)));
+  }
+
+  reverseRange(from: K | null, to: K | null): Iterable<readonly [K, V]> {
+    return this.#listed(this.#entries(this.#bounds(from, to)).reverse());
+  }
+
+  all(): Iterable<readonly [K, V]> {
+    return this.range(null, null);
+  }
+
+  reverseAll(): Iterable<readonly [K, V]> {
+    return this.reverseRange(null, null);
+  }
+
+  prefixScan<P>(prefix: P, prefixSerializer: PrefixSerializer<P>): Iterable<readonly [K, V]> {
+    return this.#listed(this.#entries(this.#prefixed(prefix, prefixSerializer)));
+  }
+
+  approximateNumEntries(): number {
+    return this.#entries(this.#bounds(null, null)).length;
   }
 
   requests(read: Prefetch): LoadRequest[] {
     if ('key' in read) return this.requestsForKey(read.key);
-    return [{ store: this.name, ...this.#bounds(read.from as K, read.to as K) }];
+    if ('prefix' in read) return [this.#prefixed(read.prefix, read.prefixSerializer)];
+    return [this.#bounds(read.from as K | null, read.to as K | null)];
   }
 
   requestsForKey(key: unknown): LoadRequest[] {
@@ -149,10 +171,39 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
   }
 
   /** `to` is inclusive for users and exclusive below. */
-  #bounds(from: K, to: K): { from: Buffer; to: Buffer } {
+  #bounds(from: K | null, to: K | null): RangeRequest {
     return {
-      from: keyBytes(this.#keys, from, this.name),
-      to: Buffer.concat([keyBytes(this.#keys, to, this.name), Buffer.from([0])]),
+      store: this.name,
+      from: from === null ? emptyKey : keyBytes(this.#keys, from, this.name),
+      to: to === null ? undefined : Buffer.concat([keyBytes(this.#keys, to, this.name), Buffer.from([0])]),
+    };
+  }
+
+  #prefixed<P>(prefix: P, serializer: PrefixSerializer<P>): RangeRequest {
+    const from = serializer.serialize(prefix, this.name) ?? emptyKey;
+    return { store: this.name, from, to: prefixEnd(from) };
+  }
+
+  /** What is there now, in order. */
+  #entries(request: RangeRequest): [string, StateEntry][] {
+    const [from, to] = [mapKey(request.from), endKey(request.to)];
+    // Bounds the wrong way round hold nothing.
+    if (from >= to) return [];
+    const entries = this.#generations.readRange(from, to);
+    if (entries === undefined) throw new StateMiss(request);
+    return entries;
+  }
+
+  /** Decodes one after the other, for not everybody reads to the end. */
+  #listed(entries: readonly (readonly [string, StateEntry])[]): Iterable<readonly [K, V]> {
+    const read = ([key, entry]: readonly [string, StateEntry]): readonly [K, V] => [
+      this.#keys.deserialize(fromMapKey(key), this.name) as K,
+      this.#decode(entry) as V,
+    ];
+    return {
+      *[Symbol.iterator]() {
+        for (const entry of entries) yield read(entry);
+      },
     };
   }
 
@@ -163,102 +214,5 @@ export class TypedKeyValueStore<K, V> implements KeyValueStore<K, V>, TaskStore 
       this.#kept(entry.decoded);
     }
     return entry.decoded as V;
-  }
-}
-
-/** A counter that survives restarts with the task (duplicates of one key and time need distinct keys). */
-export interface Sequence {
-  next(): number;
-}
-
-/** Retention is two segments; a fetch over far more would walk through empty ones for ever. */
-const segmentsMax = 10_000;
-
-/**
- * Key layout: segment (8) · key length (u32) · key · timestamp (8) · sequence (8). The segment first, so that
- * what has expired is one range; a read touches the few segments that its time span meets.
- */
-export class TypedWindowStore<K, V> implements WindowStore<K, V>, TaskStore {
-  readonly name: string;
-  readonly #keys: Serde<K>;
-  readonly #values: Serde<V>;
-  readonly #generations: Generations;
-  readonly #segmentMs: number;
-  readonly #duplicates: boolean;
-  readonly #sequence: Sequence;
-
-  constructor(spec: StoreSpec, state: TaskState, sequence: Sequence) {
-    this.name = spec.name;
-    this.#keys = spec.keySerde as Serde<K>;
-    this.#values = spec.valueSerde as Serde<V>;
-    this.#generations = state.generations(spec.name);
-    const retentionMs = must(spec.retentionMs, `window store ${spec.name} has no retention`);
-    // Kafka Streams' rule: half of the retention, but no segment below a minute.
-    this.#segmentMs = Math.max(Math.floor(retentionMs / 2), 60_000);
-    this.#duplicates = spec.retainDuplicates ?? false;
-    this.#sequence = sequence;
-  }
-
-  put(key: K, value: V, timestampMs: number): void {
-    const sequence = this.#duplicates ? this.#sequence.next() : 0;
-    const bytes = Buffer.concat([
-      this.#prefix(Math.floor(timestampMs / this.#segmentMs), keyBytes(this.#keys, key, this.name)),
-      sortableInteger(timestampMs),
-      sortableInteger(sequence),
-    ]);
-    const valueBytes = this.#values.serialize(value, this.name);
-    requireRecordFits({ store: this.name }, bytes, valueBytes);
-    this.#generations.write(mapKey(bytes), valueBytes, value);
-  }
-
-  *fetch(key: K, fromMs: number, toMs: number): Iterable<readonly [number, V]> {
-    for (const request of this.#spans(key, fromMs, toMs)) {
-      const entries = this.#generations.readRange(mapKey(request.from), mapKey(request.to));
-      if (entries === undefined) throw new StateMiss(request);
-      for (const [entryKey, entry] of entries) {
-        const bytes = Buffer.from(entryKey, 'latin1');
-        if (entry.decoded === undefined) entry.decoded = this.#values.deserialize(entry.bytes, this.name);
-        yield [readSortableInteger(bytes, bytes.length - 16), entry.decoded as V];
-      }
-    }
-  }
-
-  requests(read: Prefetch): LoadRequest[] {
-    if ('key' in read) return [];
-    const { key, timestampMs: fromMs } = read.from as { key: K; timestampMs: number };
-    return this.#spans(key, fromMs, (read.to as { timestampMs: number }).timestampMs);
-  }
-
-  requestsForKey(): LoadRequest[] {
-    return [];
-  }
-
-  #prefix(segment: number, key: Buffer): Buffer {
-    const length = Buffer.allocUnsafe(4);
-    length.writeUInt32BE(key.length);
-    return Buffer.concat([sortableInteger(segment), length, key]);
-  }
-
-  #spans(key: K, fromMs: number, toMs: number): { store: string; from: Buffer; to: Buffer }[] {
-    const bytes = keyBytes(this.#keys, key, this.name);
-    const spans: { store: string; from: Buffer; to: Buffer }[] = [];
-    const first = Math.floor(Math.max(0, fromMs) / this.#segmentMs);
-    const last = Math.floor(toMs / this.#segmentMs);
-    if (!(last - first < segmentsMax)) {
-      throw new StreamsError('PROCESSING_FAILED', 'a fetch spans more time than a window store can hold', {
-        context: { store: this.name, fromMs, toMs },
-        hint: 'name the bounds of the window, not of all time',
-      });
-    }
-    for (let segment = first; segment <= last; segment++) {
-      const prefix = this.#prefix(segment, bytes);
-      const end = must(prefixEnd(Buffer.concat([prefix, sortableInteger(toMs)])), 'a time has an end');
-      spans.push({
-        store: this.name,
-        from: Buffer.concat([prefix, sortableInteger(Math.max(0, fromMs))]),
-        to: end,
-      });
-    }
-    return spans;
   }
 }

@@ -4,11 +4,10 @@
  *
  *   0                                        the store's clock: largest time put · what has expired so far
  *   1 key                                    the latest version: its time · the value, or a tombstone
- *   2 length(u32) key valid-to(8)            an earlier version: its time · the value
+ *   2 length(u32) key valid-to(8)            an earlier version: its time · the value, or a tombstone
  *   3 time(8) kind(u8) key                   what expires at that time, so that nobody has to search for it
  *
- * Between versions there may be gaps: there the key was deleted. A tombstone has a row of its own only while it
- * is the latest version.
+ * A tombstone is a version like any other, so that one which comes late ends where the key was deleted.
  *
  * Called by processors through their context; like every store it throws `StateMiss` for what is not in memory.
  */
@@ -35,6 +34,12 @@ interface Clock {
   readonly expiredMs: number;
 }
 
+/** Times, both inclusive. */
+interface Stretch {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
 const clockKey = Buffer.from([0]);
 const marker = Buffer.from([1]);
 const historyKind = 0;
@@ -50,6 +55,8 @@ export class TypedVersionedKeyValueStore<K, V> implements VersionedKeyValueStore
   readonly #values: Serde<V>;
   readonly #generations: Generations;
   readonly #expiryStepMs: number;
+  /** What `upkeep` has asked for; only a hint, for it is checked against the clock before it is used. */
+  #asked: Stretch | undefined;
 
   constructor(spec: StoreSpec, state: TaskState) {
     this.name = spec.name;
@@ -70,8 +77,8 @@ export class TypedVersionedKeyValueStore<K, V> implements VersionedKeyValueStore
     // The latest version never expires; of the others nothing is shown that may be gone already.
     if (asOfMs < observedMs - this.historyRetentionMs) return undefined;
     const found = this.#validAfter(bytes, asOfMs, latest.fromMs);
-    if (found === undefined || found.fromMs > asOfMs) return undefined;
-    return { value: found.value as V, timestamp: found.fromMs, validToMs: found.toMs };
+    if (found === undefined || found.fromMs > asOfMs || found.value === null) return undefined;
+    return { value: found.value, timestamp: found.fromMs, validToMs: found.toMs };
   }
 
   put(key: K, value: V | null, timestampMs: number): VersionedPut {
@@ -98,12 +105,13 @@ export class TypedVersionedKeyValueStore<K, V> implements VersionedKeyValueStore
     return this.put(key, null, timestampMs) === 'expired' ? undefined : earlier;
   }
 
-  /** Shape of a range: `from` and `to` are `{ key, timestampMs }` of one key. */
+  /** A read is of a key's latest version, or of all those that held at `from.timestampMs` or later. */
   requests(read: Prefetch): LoadRequest[] {
     if ('key' in read) return this.requestsForKey(read.key);
-    const { key, timestampMs: fromMs } = read.from as { key: K; timestampMs: number };
-    const { timestampMs: toMs } = read.to as { timestampMs: number };
-    return [{ store: this.name, ...historyBounds(this.#bytes(key), fromMs, toMs) }];
+    if (!('from' in read)) return [];
+    const { key, timestampMs } = read.from as { key: K; timestampMs: number };
+    const bounds = historyBounds(this.#bytes(key), Math.max(0, timestampMs), Number.MAX_SAFE_INTEGER - 1);
+    return [...this.requestsForKey(key), { store: this.name, ...bounds }];
   }
 
   requestsForKey(key: unknown): LoadRequest[] {
@@ -119,7 +127,7 @@ export class TypedVersionedKeyValueStore<K, V> implements VersionedKeyValueStore
     earlier: Version<V> | undefined,
   ): VersionedPut {
     if (earlier !== undefined && earlier.value === null) this.#unmark(earlier.fromMs, tombstoneKind, key);
-    if (earlier !== undefined && earlier.value !== null && earlier.fromMs < timestampMs)
+    if (earlier !== undefined && earlier.fromMs < timestampMs)
       this.#keep(key, earlier.fromMs, timestampMs, earlier.value);
     if (value === null && timestampMs <= this.#clock().expiredMs)
       this.#write(latestKey(key), null, undefined);
@@ -136,12 +144,8 @@ export class TypedVersionedKeyValueStore<K, V> implements VersionedKeyValueStore
     const isInside = found !== undefined && found.fromMs <= timestampMs;
     const toMs = found === undefined ? latestMs : isInside ? found.toMs : found.fromMs;
     // The version that held at this time now ends here; the new one takes over its row.
-    if (isInside && found.fromMs < timestampMs) this.#keep(key, found.fromMs, timestampMs, found.value as V);
-    if (value !== null) this.#keep(key, timestampMs, toMs, value);
-    else if (isInside) {
-      this.#write(historyKey(key, toMs), null, undefined);
-      this.#unmark(toMs, historyKind, key);
-    }
+    if (isInside && found.fromMs < timestampMs) this.#keep(key, found.fromMs, timestampMs, found.value);
+    this.#keep(key, timestampMs, toMs, value);
     return toMs;
   }
 
@@ -172,17 +176,12 @@ export class TypedVersionedKeyValueStore<K, V> implements VersionedKeyValueStore
     return { observedMs: readSortableInteger(bytes), expiredMs: readSortableInteger(bytes, 8) };
   }
 
-  /** Removes what has expired meanwhile, a stretch at a time. */
+  /** Removes what has expired meanwhile, a stretch at a time, if it was loaded for that. */
   #moveClock(clock: Clock, observedMs: number): void {
-    const stepMs = this.#expiryStepMs;
-    const cutoffMs = observedMs - this.historyRetentionMs;
     // Before its first record there is nothing in the store that could expire.
-    let expiredMs = clock.observedMs < 0 ? cutoffMs : clock.expiredMs;
-    if (cutoffMs - expiredMs >= stepMs) {
-      const toMs = Math.min(cutoffMs, expiredMs + expiryStepsAtOnce * stepMs);
-      this.#expire(expiredMs + 1, toMs);
-      expiredMs = toMs;
-    }
+    let expiredMs = clock.observedMs < 0 ? observedMs - this.historyRetentionMs : clock.expiredMs;
+    const asked = this.#asked;
+    if (asked !== undefined && asked.fromMs === expiredMs + 1 && this.#expire(asked)) expiredMs = asked.toMs;
     if (observedMs === clock.observedMs && expiredMs === clock.expiredMs) return;
     this.#write(
       clockKey,
@@ -191,11 +190,23 @@ export class TypedVersionedKeyValueStore<K, V> implements VersionedKeyValueStore
     );
   }
 
-  #expire(fromMs: number, toMs: number): void {
-    const from = Buffer.concat([Buffer.from([3]), sortableInteger(fromMs)]);
-    const to = Buffer.concat([Buffer.from([3]), sortableInteger(toMs + 1)]);
+  /** The clock, and what the next put shall remove: at the start of a round, so that no put has to wait for it. */
+  upkeep(): LoadRequest[] {
+    this.#asked = undefined;
+    if (this.#generations.read(mapKey(clockKey)) === undefined) return [{ store: this.name, key: clockKey }];
+    const { observedMs, expiredMs } = this.#clock();
+    const cutoffMs = observedMs - this.historyRetentionMs;
+    if (observedMs < 0 || cutoffMs - expiredMs < this.#expiryStepMs) return [];
+    const toMs = Math.min(cutoffMs, expiredMs + expiryStepsAtOnce * this.#expiryStepMs);
+    this.#asked = { fromMs: expiredMs + 1, toMs };
+    return [{ store: this.name, ...expiryBounds(this.#asked) }];
+  }
+
+  /** False: it is not in memory. */
+  #expire(stretch: Stretch): boolean {
+    const { from, to } = expiryBounds(stretch);
     const entries = this.#generations.readRange(mapKey(from), mapKey(to));
-    if (entries === undefined) throw new StateMiss({ store: this.name, from, to });
+    if (entries === undefined) return false;
     for (const [entryKey] of entries) {
       const bytes = Buffer.from(entryKey, 'latin1');
       const key = bytes.subarray(10);
@@ -204,9 +215,10 @@ export class TypedVersionedKeyValueStore<K, V> implements VersionedKeyValueStore
       this.#write(row, null, undefined);
       this.#write(bytes, null, undefined);
     }
+    return true;
   }
 
-  #keep(key: Buffer, fromMs: number, toMs: number, value: V): void {
+  #keep(key: Buffer, fromMs: number, toMs: number, value: V | null): void {
     // Nobody could read it, and nothing would remove it.
     if (toMs <= this.#clock().expiredMs) return;
     this.#writeVersion(historyKey(key, toMs), { fromMs, value });
@@ -271,6 +283,14 @@ function historyKey(key: Buffer, toMs: number): Buffer {
 /** Versions of the key that end at `fromMs` or later, and at `toMs` or earlier. */
 function historyBounds(key: Buffer, fromMs: number, toMs: number): { from: Buffer; to: Buffer } {
   return { from: historyKey(key, fromMs), to: historyKey(key, toMs + 1) };
+}
+
+function expiryBounds({ fromMs, toMs }: Stretch): { from: Buffer; to: Buffer } {
+  const lead = Buffer.from([3]);
+  return {
+    from: Buffer.concat([lead, sortableInteger(fromMs)]),
+    to: Buffer.concat([lead, sortableInteger(toMs + 1)]),
+  };
 }
 
 function expiryKey(atMs: number, kind: number, key: Buffer): Buffer {

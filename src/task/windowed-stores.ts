@@ -1,201 +1,189 @@
 /**
- * Stores of windowed aggregates as processors see them: one value per key and window start, or per key and
- * session. Reads are synchronous; what is not in memory throws StateMiss (see typed-stores.ts).
+ * Window and session stores as processors see them: a value by key and time, or by key and session. Reads are
+ * synchronous; what is not in memory throws StateMiss (see typed-stores.ts). How rows lie and expire: timed-rows.ts.
  *
- * Keys are laid out as Kafka Streams' are, so that changelogs look alike. The key comes first and has no
- * fixed length, so the range of one key may hold rows of longer keys that begin with it: they are passed over.
- *
- * Nothing expires by itself: the operator that writes knows the time, and deletes (dsl/operators/window-clock.ts).
+ * The stores of windowed aggregates are of these kinds too, with keys as Kafka Streams lays them out, so that
+ * changelogs look alike; their operator knows which windows there are, and deletes (dsl/operators/window-clock.ts).
  */
-import { mapKey } from '../base/bytes.ts';
 import type { StoreSpec } from '../graph/node.ts';
-import type { Prefetch, SessionKey, SessionStore, SingleWindowStore, WindowKey } from '../graph/processor.ts';
-import type { Serde } from '../serde/serde.ts';
-import type { Generations, StateEntry } from '../store/generations.ts';
+import type {
+  Prefetch,
+  SessionKey,
+  SessionStore,
+  SingleWindowStore,
+  WindowKey,
+  WindowStore,
+} from '../graph/processor.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
-import { requireRecordFits } from './record-size.ts';
-import { keyBytes, readMany, StateMiss, type TaskStore } from './typed-stores.ts';
+import { type StoreServices, type TimedKey, TimedRows, timeBytes } from './timed-rows.ts';
+import type { TaskStore } from './typed-stores.ts';
+import { type FoundRow, SessionReads, type SoughtKeys, WindowReads } from './window-reads.ts';
 
-/** What both kinds share: rows of a key and a tail of fixed length, values decoded once. */
-class TailedRows<K, V> {
-  readonly name: string;
-  readonly #keys: Serde<K>;
-  readonly #values: Serde<V>;
-  readonly #generations: Generations;
-  readonly #tailBytes: number;
-
-  constructor(spec: StoreSpec, state: TaskState, tailBytes: number) {
-    this.name = spec.name;
-    this.#keys = spec.keySerde as Serde<K>;
-    this.#values = spec.valueSerde as Serde<V>;
-    this.#generations = state.generations(spec.name);
-    this.#tailBytes = tailBytes;
-  }
-
-  keyBytes(key: K): Buffer {
-    return keyBytes(this.#keys, key, this.name);
-  }
-
-  getMany(rows: readonly Buffer[]): (V | undefined)[] {
-    return readMany(this.name, this.#generations, rows).map((entry) => this.#decode(entry));
-  }
-
-  put(row: Buffer, value: V): void {
-    const valueBytes = this.#values.serialize(value, this.name);
-    requireRecordFits({ store: this.name }, row, valueBytes);
-    this.#generations.write(mapKey(row), valueBytes, value, row);
-  }
-
-  /** Rows of exactly this key between the tails, both inclusive. */
-  range(key: Buffer, fromTail: Buffer, toTail: Buffer): [row: Buffer, value: V][] {
-    const bounds = this.bounds(key, fromTail, toTail);
-    const entries = this.#generations.readRange(mapKey(bounds.from), mapKey(bounds.to));
-    if (entries === undefined) throw new StateMiss({ store: this.name, ...bounds });
-    const rows: [Buffer, V][] = [];
-    for (const [mapped, entry] of entries) {
-      const row = Buffer.from(mapped, 'latin1');
-      if (row.length !== key.length + this.#tailBytes) continue;
-      const value = this.#decode(entry);
-      if (value !== undefined) rows.push([row, value]);
-    }
-    return rows;
-  }
-
-  bounds(key: Buffer, fromTail: Buffer, toTail: Buffer): { from: Buffer; to: Buffer } {
-    return { from: Buffer.concat([key, fromTail]), to: Buffer.concat([key, toTail, Buffer.from([0])]) };
-  }
-
-  #decode(entry: StateEntry): V | undefined {
-    if (entry.bytes === null) return undefined;
-    if (entry.decoded === undefined) entry.decoded = this.#values.deserialize(entry.bytes, this.name);
-    return entry.decoded as V;
-  }
-}
-
-/** Times before the epoch are no window's, and would not sort before the others. */
-function timeBytes(timeMs: number): Buffer {
-  const bytes = Buffer.allocUnsafe(8);
-  bytes.writeBigInt64BE(BigInt(Math.min(Math.max(0, timeMs), Number.MAX_SAFE_INTEGER)));
-  return bytes;
+/** The keys that a declared range is of: bounds of one key, or of several. */
+export function soughtKeys<K>(
+  from: { readonly key: K | null },
+  to: { readonly key: K | null },
+): SoughtKeys<K> {
+  if (from.key !== null && from.key === to.key) return { key: from.key };
+  return { from: from.key, to: to.key };
 }
 
 const firstSequence = Buffer.alloc(4);
-const lastSequence = Buffer.alloc(4, 0xff);
 
-/** Row layout: key · window start (8) · 0 (4). Source: org.apache.kafka.streams.state.internals.WindowKeySchema. */
-export class TypedSingleWindowStore<K, V> implements SingleWindowStore<K, V>, TaskStore {
+/** Tail of a row: 0 (4). Source: org.apache.kafka.streams.state.internals.WindowKeySchema. */
+export class TypedSingleWindowStore<K, V>
+  extends WindowReads<K, V>
+  implements SingleWindowStore<K, V>, TaskStore
+{
   readonly name: string;
-  readonly #rows: TailedRows<K, V>;
+  readonly #rows: TimedRows<K, V>;
 
-  constructor(spec: StoreSpec, state: TaskState) {
+  constructor(spec: StoreSpec, state: TaskState, services: StoreServices) {
+    super();
     this.name = spec.name;
-    this.#rows = new TailedRows(spec, state, 12);
+    this.#rows = new TimedRows(spec, state, services, firstSequence.length);
   }
 
-  put(key: K, value: V, timestampMs: number): void {
-    this.#rows.put(this.#row(key, timestampMs), value);
+  put(key: K, value: V | null, timestampMs: number): void {
+    this.#rows.put(rowOf({ key, timestampMs }), value);
   }
 
   fetchOne(key: K, timestampMs: number): V | undefined {
-    return this.#rows.getMany([this.#row(key, timestampMs)])[0];
+    return this.#rows.getMany([rowOf({ key, timestampMs })])[0];
   }
 
   fetchMany(keys: readonly WindowKey<K>[]): readonly (V | undefined)[] {
-    return this.#rows.getMany(keys.map(({ key, timestampMs }) => this.#row(key, timestampMs)));
+    return this.#rows.getMany(keys.map(rowOf));
   }
 
-  *fetch(key: K, fromMs: number, toMs: number): Iterable<readonly [number, V]> {
-    yield* this.#found(key, fromMs, toMs);
+  protected override find(keys: SoughtKeys<K>, fromMs: number, toMs: number): FoundRow<K, V>[] {
+    // Of one moment there is one row, and that is no range.
+    if (!('key' in keys) || fromMs !== toMs) return this.#rows.find(keys, fromMs, toMs);
+    const value = this.fetchOne(keys.key, fromMs);
+    return value === undefined ? [] : [{ key: keys.key, timeMs: fromMs, startMs: fromMs, value }];
   }
 
-  *backwardFetch(key: K, fromMs: number, toMs: number): Iterable<readonly [number, V]> {
-    yield* this.#found(key, fromMs, toMs).reverse();
-  }
-
-  /** A read is of one value (`key` is a WindowKey) or of a key's span (`from` and `to` are). */
+  /** A read is of one value (`key` is a WindowKey) or of a span of one key or several (`from` and `to` are). */
   requests(read: Prefetch): LoadRequest[] {
-    if ('key' in read) {
-      const { key, timestampMs } = read.key as WindowKey<K>;
-      return [{ store: this.name, key: this.#row(key, timestampMs) }];
-    }
-    const from = read.from as WindowKey<K>;
-    const toMs = (read.to as WindowKey<K>).timestampMs;
-    if (toMs < 0) return [];
-    const [first, last] = tails(from.timestampMs, toMs);
-    return [{ store: this.name, ...this.#rows.bounds(this.#rows.keyBytes(from.key), first, last) }];
+    if ('key' in read) return [this.#rows.requestOne(rowOf(read.key as WindowKey<K>))];
+    return windowSpan(read, this.#rows);
   }
 
   requestsForKey(): LoadRequest[] {
     return [];
   }
 
-  #found(key: K, fromMs: number, toMs: number): [number, V][] {
-    if (toMs < 0) return [];
-    const bytes = this.#rows.keyBytes(key);
-    return this.#rows
-      .range(bytes, ...tails(fromMs, toMs))
-      .map(([row, value]) => [Number(row.readBigInt64BE(bytes.length)), value]);
-  }
-
-  #row(key: K, timestampMs: number): Buffer {
-    return Buffer.concat([this.#rows.keyBytes(key), timeBytes(timestampMs), firstSequence]);
+  upkeep(): LoadRequest[] {
+    return this.#rows.upkeep;
   }
 }
 
-function tails(fromMs: number, toMs: number): [first: Buffer, last: Buffer] {
-  return [Buffer.concat([timeBytes(fromMs), firstSequence]), Buffer.concat([timeBytes(toMs), lastSequence])];
+function rowOf<K>({ key, timestampMs }: WindowKey<K>): TimedKey<K> {
+  return { key, timeMs: timestampMs, tail: firstSequence };
 }
 
-/** Row layout: key · end (8) · start (8). Source: org.apache.kafka.streams.state.internals.SessionKeySchema. */
-export class TypedSessionStore<K, V> implements SessionStore<K, V>, TaskStore {
+function windowSpan<K, V>(read: Prefetch, rows: TimedRows<K, V>): LoadRequest[] {
+  if (!('from' in read)) return [];
+  const from = read.from as WindowKey<K>;
+  const to = read.to as WindowKey<K>;
+  return to.timestampMs < 0 ? [] : [rows.request(soughtKeys(from, to), from.timestampMs, to.timestampMs)];
+}
+
+/** A counter that survives restarts with the task (duplicates of one key and time need distinct keys). */
+export interface Sequence {
+  next(): number;
+}
+
+/** Tail of a row: a number in order of arrival (8). */
+export class TypedDuplicatesWindowStore<K, V>
+  extends WindowReads<K, V>
+  implements WindowStore<K, V>, TaskStore
+{
   readonly name: string;
-  readonly #rows: TailedRows<K, V>;
+  readonly #rows: TimedRows<K, V>;
+  readonly #sequence: Sequence;
 
-  constructor(spec: StoreSpec, state: TaskState) {
+  constructor(spec: StoreSpec, state: TaskState, services: StoreServices, sequence: Sequence) {
+    super();
     this.name = spec.name;
-    this.#rows = new TailedRows(spec, state, 16);
+    this.#rows = new TimedRows(spec, state, services, 8);
+    this.#sequence = sequence;
   }
 
-  put(session: SessionKey<K>, value: V): void {
-    this.#rows.put(this.#row(session), value);
+  put(key: K, value: V | null, timestampMs: number): void {
+    if (value === null) return;
+    this.#rows.put({ key, timeMs: timestampMs, tail: timeBytes(this.#sequence.next()) }, value);
   }
 
-  fetchSession(session: SessionKey<K>): V | undefined {
-    return this.#rows.getMany([this.#row(session)])[0];
+  protected override find(keys: SoughtKeys<K>, fromMs: number, toMs: number): FoundRow<K, V>[] {
+    return this.#rows.find(keys, fromMs, toMs);
+  }
+
+  /** A read of one moment is a range too, for there may be several values. */
+  requests(read: Prefetch): LoadRequest[] {
+    if (!('key' in read)) return windowSpan(read, this.#rows);
+    const { key, timestampMs } = read.key as WindowKey<K>;
+    return [this.#rows.request({ key }, timestampMs, timestampMs)];
+  }
+
+  requestsForKey(): LoadRequest[] {
+    return [];
+  }
+
+  upkeep(): LoadRequest[] {
+    return this.#rows.upkeep;
+  }
+}
+
+/** Time of a row: the end; tail: the start (8). Source: org.apache.kafka.streams.state.internals.SessionKeySchema. */
+export class TypedSessionStore<K, V> extends SessionReads<K, V> implements SessionStore<K, V>, TaskStore {
+  readonly name: string;
+  readonly #rows: TimedRows<K, V>;
+
+  constructor(spec: StoreSpec, state: TaskState, services: StoreServices) {
+    super();
+    this.name = spec.name;
+    this.#rows = new TimedRows(spec, state, services, 8);
+  }
+
+  put(session: SessionKey<K>, value: V | null): void {
+    this.#rows.put(sessionRow(session), value);
+  }
+
+  remove(session: SessionKey<K>): void {
+    this.put(session, null);
+  }
+
+  override fetchSession(session: SessionKey<K>): V | undefined {
+    return this.fetchSessions([session])[0];
   }
 
   fetchSessions(sessions: readonly SessionKey<K>[]): readonly (V | undefined)[] {
-    return this.#rows.getMany(sessions.map((session) => this.#row(session)));
+    return this.#rows.getMany(sessions.map(sessionRow));
   }
 
-  *findSessions(key: K, earliestEndMs: number, latestStartMs: number): Iterable<readonly [SessionKey<K>, V]> {
-    const bytes = this.#rows.keyBytes(key);
-    for (const [row, value] of this.#rows.range(bytes, ...endTails(earliestEndMs))) {
-      const endMs = Number(row.readBigInt64BE(bytes.length));
-      const startMs = Number(row.readBigInt64BE(bytes.length + 8));
-      if (startMs <= latestStartMs) yield [{ key, startMs, endMs }, value];
-    }
+  protected override find(keys: SoughtKeys<K>, fromMs: number, toMs: number): FoundRow<K, V>[] {
+    return this.#rows.find(keys, fromMs, toMs);
   }
 
-  /** A read is of one session, or of those that end at or after `from.endMs`. */
+  /** A read is of one session, or of those of one key or several that end at or after `from.endMs`. */
   requests(read: Prefetch): LoadRequest[] {
-    if ('key' in read) return [{ store: this.name, key: this.#row(read.key as SessionKey<K>) }];
+    if ('key' in read) return [this.#rows.requestOne(sessionRow(read.key as SessionKey<K>))];
+    if (!('from' in read)) return [];
     const from = read.from as SessionKey<K>;
-    const [first, last] = endTails(from.endMs);
-    return [{ store: this.name, ...this.#rows.bounds(this.#rows.keyBytes(from.key), first, last) }];
+    const keys = soughtKeys(from, read.to as SessionKey<K>);
+    return [this.#rows.request(keys, from.endMs, Number.POSITIVE_INFINITY)];
   }
 
   requestsForKey(): LoadRequest[] {
     return [];
   }
 
-  #row({ key, startMs, endMs }: SessionKey<K>): Buffer {
-    return Buffer.concat([this.#rows.keyBytes(key), timeBytes(endMs), timeBytes(startMs)]);
+  upkeep(): LoadRequest[] {
+    return this.#rows.upkeep;
   }
 }
 
-const lastSession = Buffer.concat([timeBytes(Number.MAX_SAFE_INTEGER), Buffer.alloc(8, 0xff)]);
-
-function endTails(earliestEndMs: number): [first: Buffer, last: Buffer] {
-  return [Buffer.concat([timeBytes(earliestEndMs), timeBytes(0)]), lastSession];
+function sessionRow<K>({ key, startMs, endMs }: SessionKey<K>): TimedKey<K> {
+  return { key, timeMs: endMs, tail: timeBytes(startMs) };
 }

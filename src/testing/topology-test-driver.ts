@@ -28,7 +28,7 @@ import { openMemoryBackend } from '../store/memory-backend.ts';
 import { TaskState } from '../store/task-state.ts';
 import { GlobalStores, globalRows } from '../task/global-stores.ts';
 import { StreamTask } from '../task/stream-task.ts';
-import { bindPatterns, externalTopics, planApplication } from '../task/task-plan.ts';
+import { bindPatterns, externalTopics, planApplication, storesOf } from '../task/task-plan.ts';
 
 export interface TopologyTestDriverOptions {
   readonly applicationId?: string;
@@ -144,11 +144,7 @@ export class TopologyTestDriver {
     );
     const globals = new GlobalStores(specs, this.#globalState);
     for (const taskPlan of plan.tasks) {
-      const state = new TaskState(
-        await openMemoryBackend(),
-        taskPlan.stores.map(({ spec }) => spec.name),
-        10_000,
-      );
+      const state = new TaskState(await openMemoryBackend(), storesOf(taskPlan), 10_000);
       const task = new StreamTask({
         plan: taskPlan,
         applicationId: this.#applicationId,

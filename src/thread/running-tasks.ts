@@ -9,7 +9,7 @@ import { must } from '../base/assert.ts';
 import { asStreamsError, StreamsError } from '../base/errors.ts';
 import { parsePartitionKey, partitionKey, type TopicPartition } from '../base/record.ts';
 import type { Consumer, RecordBatch } from '../broker/broker-port.ts';
-import type { StartOffset } from '../restore/changelog-restorer.ts';
+import type { StartOffset } from '../restore/start-offsets.ts';
 import type { TaskState } from '../store/task-state.ts';
 import { StreamTask } from '../task/stream-task.ts';
 import type { TaskPlan } from '../task/task-plan.ts';

@@ -15,7 +15,7 @@ import { partitionKey } from '../base/record.ts';
 import type { Consumer } from '../broker/broker-port.ts';
 import { StandbyReplica } from '../restore/standby-replica.ts';
 import { TaskState } from '../store/task-state.ts';
-import type { TaskPlan } from '../task/task-plan.ts';
+import { storesOf, type TaskPlan } from '../task/task-plan.ts';
 import { InstanceDirectory } from './instance-directory.ts';
 import type { TaskLifecycles } from './task-lifecycle.ts';
 import { retryMs, type StandbySettings, type ThreadOptions } from './thread-options.ts';
@@ -254,11 +254,7 @@ export class StandbyTasks {
 
   async #openState(plan: TaskPlan): Promise<TaskState> {
     const { openTaskBackend, settings } = this.#options;
-    return new TaskState(
-      await openTaskBackend(plan.taskId),
-      plan.stores.map(({ spec }) => spec.name),
-      settings.cacheEntriesMax,
-    );
+    return new TaskState(await openTaskBackend(plan.taskId), storesOf(plan), settings.cacheEntriesMax);
   }
 
   async #assignOpened(consumer: Consumer): Promise<void> {

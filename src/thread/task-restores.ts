@@ -9,7 +9,7 @@ import { asStreamsError, type StreamsError } from '../base/errors.ts';
 import { type RestoreProgress, restoreTask } from '../restore/changelog-restorer.ts';
 import { type RestoreStatus, RestoreWatch } from '../restore/restore-watch.ts';
 import { TaskState } from '../store/task-state.ts';
-import type { TaskPlan } from '../task/task-plan.ts';
+import { storesOf, type TaskPlan } from '../task/task-plan.ts';
 import { damagedTask, endsTheInstance } from './reactions.ts';
 import type { RunningTasks } from './running-tasks.ts';
 import type { StandbyTasks } from './standby-tasks.ts';
@@ -217,10 +217,6 @@ export class TaskRestores {
 
   async #openState(plan: TaskPlan): Promise<TaskState> {
     const { openTaskBackend, settings } = this.#options;
-    return new TaskState(
-      await openTaskBackend(plan.taskId),
-      plan.stores.map(({ spec }) => spec.name),
-      settings.cacheEntriesMax,
-    );
+    return new TaskState(await openTaskBackend(plan.taskId), storesOf(plan), settings.cacheEntriesMax);
   }
 }

@@ -105,6 +105,26 @@ export function adminContract(bench: () => BrokerBench, supports: BrokerSupports
       assert.deepEqual(await admin.endOffsets(partitions, 'read_committed'), [3, 0]);
     });
 
+    it('are found by time: the first record of that time or later, undefined where there is none', async () => {
+      const { broker, name } = bench();
+      const topic = name('times');
+      await broker.admin.createTopics([{ name: topic, partitions: 2 }]);
+      const producer = await broker.openProducer({ clientId: 'times' });
+      const base = 1_700_000_000_000;
+      for (const timestamp of [base, base + 20, base + 10, base + 30])
+        await producer.send([{ ...record(topic, 'v'), timestamp }]);
+      await producer.flush();
+      await producer.close();
+      const at = (offsetMs: number, partition = 0) => ({ topic, partition, timestampMs: base + offsetMs });
+      const find = async (one: ReturnType<typeof at>) => (await broker.admin.offsetsForTimes([one]))[0];
+      assert.equal(await find(at(-5)), 0);
+      assert.equal(await find(at(0)), 0);
+      assert.equal(await find(at(5)), 1);
+      assert.equal(await find(at(25)), 3);
+      assert.equal(await find(at(31)), undefined);
+      assert.deepEqual(await broker.admin.offsetsForTimes([at(0, 1), at(30)]), [undefined, 3]);
+    });
+
     it('of a topic that does not exist are refused by name', async () => {
       const topic = bench().name('none');
       const at = [{ topic, partition: 0 }];

@@ -1,6 +1,6 @@
 /**
- * One instance of the ledger as a process of its own: what the fault tests start, kill, stop and continue.
- * Started by test/support/worker-process.ts with a plan; obeys the orders that come by message, and tells
+ * One instance of the ledger (or of a program of the DSL) as a process of its own: what the fault tests, and the
+ * comparison with Kafka Streams, start, kill, stop and continue. Started by test/support/worker-process.ts with a plan; obeys the orders that come by message, and tells
  * when it has failed. SIGTERM stops it cleanly.
  *
  * It can be told to hit itself with a signal at a named step of its next commit: a kill from outside would
@@ -17,6 +17,7 @@ import { wallClock } from '../../src/base/wall-clock.ts';
 import { openKafkaBroker } from '../../src/broker/kafka-broker.ts';
 import { createPinoLogger } from '../../src/observe/pino-logger.ts';
 import { openRocksDbBackend } from '../../src/store/rocksdb-backend.ts';
+import { type KafkaProgram, kafkaTopology } from '../oracle/kafka-programs.ts';
 import { type BrokerHooks, type CommitPoint, hookedBackend, hookedBroker } from '../support/hooked-broker.ts';
 import { type LedgerNames, ledgerTopology } from '../support/ledger-topology.ts';
 import { dumpBackend, type StoreDump } from '../support/state-dump.ts';
@@ -25,7 +26,7 @@ export interface WorkerPlan {
   /** Shape: `host:port,…`. */
   readonly brokers: string;
   readonly applicationId: string;
-  readonly names: LedgerNames;
+  readonly runs: { readonly ledger: LedgerNames } | { readonly program: KafkaProgram };
   /** Static membership when given. */
   readonly instanceId: string | undefined;
   readonly transactionalId: string;
@@ -172,7 +173,8 @@ async function main(plan: WorkerPlan): Promise<void> {
   });
   const backends = new Map<string, KeyValueBackend>();
   const folder = (taskId: string) => join(plan.stateDir, taskId);
-  const topology = ledgerTopology(plan.names);
+  const topology =
+    'ledger' in plan.runs ? ledgerTopology(plan.runs.ledger) : kafkaTopology(plan.runs.program);
   const app = new StreamsApp({
     topology,
     settings: {

@@ -50,6 +50,35 @@ describe('random programs give what Kafka Streams gives', () => {
     }
   });
 
+  it('three aggregates and a join in a chain, the key changing between them, with commits per record and every 7', async () => {
+    const rows = ['t0', 't1', 't2'].map((key) => ({
+      topic: 'right',
+      key,
+      value: `row-${key}`,
+      timestamp: 0,
+    }));
+    const inputs = Array.from({ length: 60 }, (_, n) => {
+      const timestamp = 100 + n * 3 - (n % 5) * 4;
+      return { topic: 'input', key: `k${n % 4}`, value: 'v'.repeat(1 + (n % 3)), timestamp };
+    });
+    const question = {
+      name: 'chain',
+      kind: 'chain',
+      keyType: 'string',
+      windows: { type: 'tumbling', sizeMs: 20, graceMs: 10 },
+      inputs: [...rows, ...inputs],
+    } as const;
+    const [answer] = await kafkaStreams.ask([question]);
+    assert.ok(answer);
+    const outputs = vectorOf(question, answer).expected.flat();
+    assert.equal(outputs.length, inputs.length);
+    assert.equal(new Set(outputs.map(({ key }) => key)).size, 4);
+    assert.ok(outputs.some(({ value }) => String(value).endsWith(':row-t1')));
+    assert.ok(outputs.some(({ value }) => String(value).endsWith(':null')));
+    assert.deepEqual(await differencesOf(vectorOf(question, answer), ['each']), []);
+    assert.deepEqual(await differencesOf(vectorOf(question, answer), ['sevenths']), []);
+  });
+
   it('a seed gives the same case again, and another seed another', () => {
     assert.deepEqual(generateCase(7), generateCase(7));
     assert.notDeepEqual(generateCase(7).inputs, generateCase(8).inputs);

@@ -38,11 +38,11 @@ export function vectorOf(question: Question, { expected, strictExpected }: Answe
 }
 
 /**
- * Inputs that come through topics of their own inside meet in another order when they are committed together, and
- * an answer of a foreign-key join comes back to a row that has changed again: random ones are compared record by record.
+ * Inputs that come through topics of their own inside meet in another order when they are committed together: random
+ * ones are compared record by record.
  */
-function modesOf({ kind, repartition }: Question): ('each' | 'sevenths')[] {
-  return repartition === true || kind === 'table-table-fk' ? ['each'] : ['each', 'sevenths'];
+function modesOf({ repartition }: Question): ('each' | 'sevenths')[] {
+  return repartition === true ? ['each'] : ['each', 'sevenths'];
 }
 
 async function compareOne(question: Question, answer: Answer): Promise<Difference | undefined> {

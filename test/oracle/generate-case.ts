@@ -13,6 +13,8 @@ export type Question = Omit<VectorCase, 'expected'>;
 export interface Program {
   readonly fields: Partial<Question>;
   readonly topics: readonly TopicInputs[];
+  /** A topic whose inputs all come before the others. */
+  readonly first?: string;
   readonly edgesMs: readonly number[];
 }
 
@@ -28,6 +30,7 @@ const kinds: Readonly<Record<string, readonly [weight: number, (random: Random) 
   'stream-aggregate': [1, streamAggregate],
   'table-aggregate': [3, tableAggregate],
   'table-groupby-count-suppress': [2, countSuppressed],
+  chain: [2, chain],
 };
 
 export const kindNames: readonly string[] = Object.keys(kinds);
@@ -48,12 +51,14 @@ export function generateCase(seed: number, only: readonly string[] = kindNames):
   const drawn = only.flatMap((name) => new Array<string>(kinds[name]?.[0] ?? 0).fill(name));
   const kind = pick(random, drawn);
   const program = drawProgram(kind, random);
-  const inputs = generateInputs(random, {
+  const generated = generateInputs(random, {
     topics: program.topics,
     count: 6 + random.integer(30),
     startMs: pick(random, [0, 0, 1, 7, 1_000, 1_700_000_000_000]),
     edgesMs: program.edgesMs,
   });
+  const isFirst = (input: VectorInput) => input.topic === program.first;
+  const inputs = [...generated.filter(isFirst), ...generated.filter((input) => !isFirst(input))];
   const question = { name: `${kind}-${seed}`, kind, keyType: 'string', ...program.fields, inputs } as const;
   return hasVersionedStore(question) ? { ...question, inputs: withoutErasures(inputs) } : question;
 }
@@ -305,17 +310,22 @@ function someWindows(random: Random): {
 
 const someAggregate = (random: Random) => pick(random, ['aggregate', 'count', 'reduce'] as const);
 
+const yearsMs = 100_000_000_000;
+
 function windowAggregate(random: Random): Program {
   const { windows, retentionMs, edgesMs } = someWindows(random);
   const emit = oneIn(random, 3) ? 'on-window-close' : 'on-update';
   const suppressed = emit === 'on-update' && oneIn(random, 3);
+  // Kafka Streams loses results on close that its store forgets; of sessions, a store without that forgets none at all.
+  const remembers = windows.type === 'session' && emit === 'on-window-close';
+  const longer = remembers ? yearsMs : oneIn(random, 4) ? pick(random, [0, 1, 50, 1_000]) : undefined;
   return {
     fields: {
       windows,
       aggregate: someAggregate(random),
       emit,
       ...(suppressed ? { suppress: { untilWindowCloses: true } } : {}),
-      ...(oneIn(random, 4) ? { retentionMs: retentionMs + pick(random, [0, 1, 50, 1_000]) } : {}),
+      ...(longer === undefined ? {} : { retentionMs: retentionMs + longer }),
     },
     topics: [topic(random, 'input', 'string', { nullValueOneIn: 12 })],
     edgesMs,
@@ -344,6 +354,29 @@ function tableAggregate(random: Random): Program {
     fields: { groupBy, aggregate: someAggregate(random), store },
     topics: [groupedTopic(random, groupBy === 'nullKeyMap' ? [...keys, 'null', 'NULL'] : keys)],
     edgesMs: storeEdgesMs([store]),
+  };
+}
+
+/**
+ * The table's rows come first: one that changed while the chain's records were on their way through its topics would
+ * meet more or fewer of them, depending on when they are committed.
+ */
+function chain(random: Random): Program {
+  const windows = {
+    type: 'tumbling',
+    sizeMs: pick(random, [1, 10, 500]),
+    graceMs: pick(random, [0, 5, 100]),
+  } as const;
+  const right: TopicInputs = {
+    name: 'right',
+    keys: ['t0', 't1', 't2', 't3'],
+    value: (n) => (oneIn(random, 6) ? null : `r${n}`),
+  };
+  return {
+    fields: { windows },
+    topics: [topic(random, 'input', 'string', { nullValueOneIn: 12 }), right],
+    first: 'right',
+    edgesMs: [windows.sizeMs, windows.sizeMs + windows.graceMs],
   };
 }
 

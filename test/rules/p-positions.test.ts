@@ -196,6 +196,7 @@ describe('rules of positions and restore', () => {
         if (partitions.some(({ topic }) => topic === changelog)) asked.push(`end ${isolation}`);
         return admin.endOffsets(partitions, isolation);
       },
+      offsetsForTimes: (partitions) => admin.offsetsForTimes(partitions),
       committedOffsets: (groupId, partitions) => {
         asked.push('committed');
         return admin.committedOffsets(groupId, partitions);

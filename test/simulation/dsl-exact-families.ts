@@ -20,7 +20,7 @@ import { oneIn, type TopicInputs } from '../oracle/generate-inputs.ts';
 import { joinTables } from '../vectors/join-programs.ts';
 import type { VectorCase } from '../vectors/vector-case.ts';
 import { suppressedOf, windowedTable, windowsOf } from '../vectors/window-programs.ts';
-import { sameRecords, sameStores } from './dsl-checkers.ts';
+import { sameRecords, sameStores, text } from './dsl-checkers.ts';
 import {
   type DslProgram,
   deletion,
@@ -50,7 +50,7 @@ interface Drawn {
 }
 
 const sinceEverMs = 3_600_000;
-const text = stringSerde as Serde<unknown>;
+const textSerde = stringSerde as Serde<unknown>;
 const joiner = (left: string | null, right: string | null): string => `${left}+${right}`;
 
 export const exactFamilies: Readonly<Record<string, Family>> = {
@@ -74,7 +74,7 @@ export const exactFamilies: Readonly<Record<string, Family>> = {
           .reduce((all, value) => `${all.slice(-40)}${value}`)
           .suppress(suppressedOf(vector.suppress ?? {}))
           .toStream(),
-        valueSerde: text,
+        valueSerde: textSerde,
       }),
   },
   'stream joins': { kind: 'stream-stream', twoSided: true, operators: streamJoin },
@@ -107,12 +107,12 @@ function cogroups({ vector, random }: Drawn): (input: Input) => Output {
     const both = group.cogroup(sideOf(input, 'r').groupByKey(strings), add);
     const zero = (): string => '';
     if (windows === undefined)
-      return { stream: both.aggregate(zero, { materialized }).toStream(), valueSerde: text };
+      return { stream: both.aggregate(zero, { materialized }).toStream(), valueSerde: textSerde };
     const table =
       windows.type === 'session'
         ? both.windowedBy(windows).aggregate(zero, merge, { materialized })
         : both.windowedBy(windows).aggregate(zero, { materialized });
-    return windowed({ table: table as KTable<Windowed<string>, unknown>, valueSerde: text });
+    return windowed({ table: table as KTable<Windowed<string>, unknown>, valueSerde: textSerde });
   };
 }
 
@@ -124,12 +124,12 @@ function streamJoin({ vector, random }: Drawn): (input: Input) => Output {
   return (input) => {
     const [left, right] = [sideOf(input, 'l'), sideOf(input, 'r')];
     if (vector.join === 'inner')
-      return { stream: left.join(right, joiner, window, stored), valueSerde: text };
+      return { stream: left.join(right, joiner, window, stored), valueSerde: textSerde };
     const stream =
       vector.join === 'left'
         ? left.leftJoin(right, joiner, window, outer)
         : left.outerJoin(right, joiner, window, outer);
-    return { stream, valueSerde: text };
+    return { stream, valueSerde: textSerde };
   };
 }
 
@@ -157,7 +157,7 @@ function streamTableJoin(drawn: Drawn): (input: Input) => Output {
     const table = tableOf(drawn, input, 'r', true);
     const left = sideOf(input, 'l');
     const stream = join === 'inner' ? left.join(table, joiner, joined) : left.leftJoin(table, joiner, joined);
-    return { stream, valueSerde: text };
+    return { stream, valueSerde: textSerde };
   };
 }
 
@@ -167,7 +167,7 @@ function tableJoin(drawn: Drawn): (input: Input) => Output {
     const [left, right] = [tableOf(drawn, input, 'l'), tableOf(drawn, input, 'r')];
     const first = joinTables(join, left, right, joiner);
     const result = thenJoin === undefined ? first : joinTables(thenJoin, first, right, joiner);
-    return { stream: result.toStream(), valueSerde: text };
+    return { stream: result.toStream(), valueSerde: textSerde };
   };
 }
 
@@ -235,7 +235,9 @@ export function exactProgram(name: string, random: Random): DslProgram {
     },
     judge: (outcome, undisturbed) => [
       ...sameRecords(outTopic, outcome, undisturbed),
-      ...sameStores(outcome, undisturbed, isIdleRow),
+      ...sameStores(outcome, undisturbed, (store, key, value) =>
+        isIdleRow(store, key) ? undefined : text(value),
+      ),
     ],
   };
 }

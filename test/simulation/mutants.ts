@@ -72,9 +72,9 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: 'thread/task-restores.js',
-        find: 'return new TaskState(await openTaskBackend(plan.taskId), plan.stores.map(({ spec }) => spec.name), settings.cacheEntriesMax);',
+        find: 'return new TaskState(await openTaskBackend(plan.taskId), storesOf(plan), settings.cacheEntriesMax);',
         replace: `this.kept ??= new Map();
-          const state = new TaskState(await openTaskBackend(plan.taskId), plan.stores.map(({ spec }) => spec.name), settings.cacheEntriesMax, this.kept.get(plan.taskId));
+          const state = new TaskState(await openTaskBackend(plan.taskId), storesOf(plan), settings.cacheEntriesMax, this.kept.get(plan.taskId));
           this.kept.set(plan.taskId, state);
           return state;`,
       },
@@ -85,8 +85,9 @@ export const mutants: readonly Mutant[] = [
       },
       {
         file: 'store/task-state.js',
-        find: 'generations: new Generations(cacheEntriesMax)',
-        replace: 'generations: kept?.generations(store) ?? new Generations(cacheEntriesMax)',
+        find: 'generations: new Generations(settings.cacheEntriesMax ?? cacheEntriesMax)',
+        replace:
+          'generations: kept?.generations(name) ?? new Generations(settings.cacheEntriesMax ?? cacheEntriesMax)',
       },
       { file: 'store/generations.js', find: 'this.#cache.clear();', replace: '' },
     ],

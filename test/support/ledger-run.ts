@@ -332,7 +332,7 @@ export class LedgerRun {
     slot.worker = new WorkerProcess({
       brokers: this.#options.brokers,
       applicationId: this.applicationId,
-      names: this.names,
+      runs: { ledger: this.names },
       instanceId: slot.isStatic ? `${this.applicationId}-${slot.name}` : undefined,
       transactionalId: `${this.applicationId}-${slot.name}`,
       stateDir: this.#stateDir(slot.name),

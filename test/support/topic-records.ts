@@ -8,6 +8,8 @@ export interface RawRecord {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
+  /** Milliseconds since the epoch. */
+  readonly timestamp: number;
   readonly key: Buffer | null;
   readonly value: Buffer | null;
 }
@@ -37,7 +39,8 @@ export async function readTopic(
         const list = found.get(partitionKey(topic, batch.partition)) as RawRecord[];
         for (let index = 0; index < batch.count; index++) {
           const [key, value] = [batch.key(index), batch.value(index)];
-          list.push({ topic, partition: batch.partition, offset: batch.offset(index), key, value });
+          const [offset, timestamp] = [batch.offset(index), batch.timestamp(index)];
+          list.push({ topic, partition: batch.partition, offset, timestamp, key, value });
         }
       }
     }

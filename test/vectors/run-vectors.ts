@@ -11,6 +11,7 @@
 import { pathToFileURL } from 'node:url';
 import { stringSerde } from '#streams';
 import { TopologyTestDriver } from '#streams/testing';
+import { chainPrograms } from './chain-programs.ts';
 import { compareFinalRows, compareOutputs } from './compare.ts';
 import { joinPrograms } from './join-programs.ts';
 import {
@@ -23,7 +24,9 @@ import {
 } from './vector-case.ts';
 import { windowPrograms } from './window-programs.ts';
 
-const programs = new Map<string, ProgramBuilder>(Object.entries({ ...windowPrograms, ...joinPrograms }));
+const programs = new Map<string, ProgramBuilder>(
+  Object.entries({ ...windowPrograms, ...joinPrograms, ...chainPrograms }),
+);
 
 /** Errors: NotBuilt. */
 export function programOf(vector: VectorCase): VectorProgram {

@@ -155,6 +155,7 @@ function streamsSettings(settings: Settings): StreamsSettings {
     commitIntervalMs: settings.commitIntervalMs,
     transactionTimeoutMs: settings.transactionTimeoutMs,
     sessionTimeoutMs: settings.sessionTimeoutMs,
+    onOrphanedState: settings.onOrphanedState as 'refuse' | 'warn',
     numStandbyReplicas: settings.numStandbyReplicas,
     ...(settings.machine === '' ? {} : { host: settings.machine }),
     ...(settings.zone === '' ? {} : { clientTags: { zone: settings.zone } }),

@@ -98,6 +98,15 @@ export const settingRows = {
     meaning:
       'The same for all instances. At least once: no transactions; a crash may repeat events and commands.',
   },
+  onOrphanedState: {
+    name: 'MILLRACE_ON_ORPHANED_STATE',
+    kind: 'choice',
+    fallback: 'refuse',
+    unit: 'name',
+    choices: ['refuse', 'warn'],
+    meaning:
+      'What to do at a start whose topology has no use for state that is there; going back to an older release needs warn.',
+  },
   stateDir: {
     name: 'MILLRACE_STATE_DIR',
     kind: 'text',

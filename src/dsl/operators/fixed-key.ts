@@ -3,7 +3,8 @@
  * prefetch and its timers too, is as the user wrote it.
  */
 import { StreamsError } from '../../base/errors.ts';
-import type { Processor, ProcessorContext, ProcessorSupplier } from '../../graph/processor.ts';
+import type { Processor, ProcessorContext } from '../../graph/processor.ts';
+import type { ProcessorSupplier } from '../../graph/supplier.ts';
 
 /** Errors: TOPOLOGY_INVALID at a `forward` under another key than that of the record or timer at hand. */
 export function fixedKey<K, V, V2>(

@@ -7,15 +7,22 @@
  *   old one is given up if it was another.
  * - inner join: a new fk is subscribed to; it answers with null when there is no row and the fk has changed,
  *   because there may be an earlier result to delete. Without a new fk the old one is given up, with an answer.
+ *
+ * An answer to an older question is dropped, so what is asked last must be answered wherever there is a result to
+ * take away. An inner join therefore numbers its questions and keeps, for each left row, the last number and whether
+ * there is a result (`askedStore`). By the hash of the value alone, as in Kafka Streams, a row that changes twice, or
+ * together with the row it names, can leave a result for good.
  */
-import type { ProcessorContext, Record } from '../../graph/processor.ts';
+import type { KeyValueStore, ProcessorContext, Record } from '../../graph/processor.ts';
 import type { Serde } from '../../serde/serde.ts';
 import type { Change } from '../change.ts';
 import { dropped } from '../dropped.ts';
 import type { ForeignKeyExtractor, ValueJoiner } from '../options.ts';
 import type { TableReader, ValueGetter } from '../table-view.ts';
 import {
+  type Asked,
   type Instruction,
+  questionHash,
   type Subscription,
   type SubscriptionResponse,
   valueHash,
@@ -26,17 +33,28 @@ export interface SubscriptionSendOptions<K, V, KO> {
   readonly extractor: ForeignKeyExtractor<K, V, KO>;
   readonly foreignKeySerde: Serde<KO>;
   readonly valueSerde: Serde<V>;
-  readonly left: boolean;
+  /** Undefined: a left join, in which every question is answered. */
+  readonly askedStore: string | undefined;
   /** The left table is: changes of its past join nothing. */
   readonly versioned: boolean;
 }
 
+/** Under null: the last number given out. */
+type AskedStore<K> = KeyValueStore<K | null, Asked | null>;
+
 export class SubscriptionSend<K, V, KO> extends Operator<K, Change<V>, KO | null, Subscription<K>> {
   readonly #options: SubscriptionSendOptions<K, V, KO>;
+  #asked: AskedStore<K> | undefined;
 
   constructor(options: SubscriptionSendOptions<K, V, KO>) {
     super();
     this.#options = options;
+  }
+
+  override init(context: ProcessorContext<KO | null, Subscription<K>>): void {
+    super.init(context);
+    const { askedStore } = this.#options;
+    if (askedStore !== undefined) this.#asked = context.getStateStore<AskedStore<K>>(askedStore);
   }
 
   process(record: Record<K, Change<V>>): void {
@@ -47,30 +65,41 @@ export class SubscriptionSend<K, V, KO> extends Operator<K, Change<V>, KO | null
     }
     const oldKey = this.#foreignKey(key, change.oldValue);
     const newKey = this.#foreignKey(key, change.newValue);
-    if (this.#options.left) this.#sendLeft(record, oldKey, newKey);
-    else this.#sendInner(record, oldKey, newKey);
+    if (this.#asked === undefined) this.#sendLeft(record, oldKey, newKey);
+    else this.#sendInner(record, oldKey, newKey, this.#asked);
   }
 
   #sendLeft(record: Record<K, Change<V>>, oldKey: KO | null, newKey: KO | null): void {
     const { oldValue, newValue } = record.value;
     if (oldValue === null && newValue === null) return;
+    const hash = valueHash(this.#options.valueSerde, newValue);
     if (oldKey !== null && this.#differs(oldKey, newKey))
-      this.#send(record, oldKey, 'delete-key-no-propagate');
-    this.#send(record, newKey, 'propagate-null-if-no-fk-val-available');
+      this.#send(record, oldKey, 'delete-key-no-propagate', hash);
+    this.#send(record, newKey, 'propagate-null-if-no-fk-val-available', hash);
   }
 
-  #sendInner(record: Record<K, Change<V>>, oldKey: KO | null, newKey: KO | null): void {
+  #sendInner(record: Record<K, Change<V>>, oldKey: KO | null, newKey: KO | null, store: AskedStore<K>): void {
+    if (newKey === null && record.value.newValue !== null) dropped(this.context, 'null key', record);
+    // Nothing is asked: an answer that is under way is still the last one.
+    if (newKey === null && oldKey === null) return;
+    const question = (store.get(null)?.question ?? 0) + 1;
+    const joined = store.get(record.key)?.joined ?? false;
+    store.put(null, { question, joined: false });
+    store.put(record.key, { question, joined });
+    const hash = questionHash(question);
     if (newKey === null) {
-      if (record.value.newValue !== null) dropped(this.context, 'null key', record);
-      if (oldKey !== null) this.#send(record, oldKey, 'delete-key-and-propagate');
+      this.#send(record, oldKey, 'delete-key-and-propagate', hash);
       return;
     }
-    if (oldKey === null || !this.#differs(oldKey, newKey)) {
-      this.#send(record, newKey, 'propagate-only-if-fk-val-available');
-      return;
-    }
-    this.#send(record, oldKey, 'delete-key-no-propagate');
-    this.#send(record, newKey, 'propagate-null-if-no-fk-val-available');
+    const moves = oldKey !== null && this.#differs(oldKey, newKey);
+    if (moves) this.#send(record, oldKey, 'delete-key-no-propagate', hash);
+    const always = moves || joined;
+    this.#send(
+      record,
+      newKey,
+      always ? 'propagate-null-if-no-fk-val-available' : 'propagate-only-if-fk-val-available',
+      hash,
+    );
   }
 
   #foreignKey(key: K, value: V | null): KO | null {
@@ -85,9 +114,14 @@ export class SubscriptionSend<K, V, KO> extends Operator<K, Change<V>, KO | null
     return first === null || second === null || !first.equals(second);
   }
 
-  #send(record: Record<K, Change<V>>, foreignKey: KO | null, instruction: Instruction): void {
+  #send(
+    record: Record<K, Change<V>>,
+    foreignKey: KO | null,
+    instruction: Instruction,
+    hash: Buffer | null,
+  ): void {
     const value: Subscription<K> = {
-      hash: valueHash(this.#options.valueSerde, record.value.newValue),
+      hash,
       instruction,
       primaryKey: record.key,
       partition: Number(this.context.taskId.split('_')[1]),
@@ -101,12 +135,14 @@ export interface ResponseJoinOptions<K, V, KO, VO, VOut> {
   readonly extractor: ForeignKeyExtractor<K, V, KO>;
   readonly valueSerde: Serde<V>;
   readonly joiner: ValueJoiner<K, V, VO | null, VOut | null>;
-  readonly left: boolean;
+  /** Undefined: a left join. */
+  readonly askedStore: string | undefined;
 }
 
 export class ResponseJoin<K, V, KO, VO, VOut> extends Operator<K, SubscriptionResponse<VO>, K, VOut | null> {
   readonly #options: ResponseJoinOptions<K, V, KO, VO, VOut>;
   #get!: ValueGetter<K, V>;
+  #asked: AskedStore<K> | undefined;
 
   constructor(options: ResponseJoinOptions<K, V, KO, VO, VOut>) {
     super();
@@ -115,31 +151,38 @@ export class ResponseJoin<K, V, KO, VO, VOut> extends Operator<K, SubscriptionRe
 
   override init(context: ProcessorContext<K, VOut | null>): void {
     super.init(context);
-    this.#get = this.#options.table.open(context);
+    const { table, askedStore } = this.#options;
+    this.#get = table.open(context);
+    if (askedStore !== undefined) this.#asked = context.getStateStore<AskedStore<K>>(askedStore);
   }
 
   process(record: Record<K, SubscriptionResponse<VO>>): void {
-    const { valueSerde, joiner, left } = this.#options;
+    const { joiner } = this.#options;
     const { hash, foreignValue } = record.value;
     const own = this.#get(record.key)?.value ?? null;
-    const ownHash = valueHash(valueSerde, own);
     // The left row has changed since it asked; the answer to its newer question is on its way.
-    const isOutdated = hash === null ? ownHash !== null : ownHash === null || !hash.equals(ownHash);
-    if (isOutdated && !(foreignValue === null && this.#asksNothing(record.key, own))) {
+    if (!this.#isCurrent(record.key, own, hash)) {
       dropped(this.context, 'late', record);
       return;
     }
-    const hasResult = own !== null && (foreignValue !== null || left);
+    const hasResult = own !== null && (foreignValue !== null || this.#asked === undefined);
     this.context.forward({ ...record, value: hasResult ? joiner(own, foreignValue, record.key) : null });
+    if (this.#asked !== undefined) this.#note(record.key, own, hasResult, this.#asked);
   }
 
-  /**
-   * A left row of an inner join without a foreign key has asked for nothing since it lost its key, so the answer that
-   * takes its result away is the last one, whatever else has changed in the row. Dropped (as Kafka Streams does when
-   * two such changes are under way at once), the result would stay for good.
-   */
-  #asksNothing(key: K, own: V | null): boolean {
-    const { extractor, left } = this.#options;
-    return !left && (own === null || (extractor(own, key) ?? null) === null);
+  #isCurrent(key: K, own: V | null, hash: Buffer | null): boolean {
+    const asked = this.#asked?.get(key);
+    if (this.#asked !== undefined)
+      return asked !== undefined && asked !== null && hash?.equals(questionHash(asked.question)) === true;
+    const ownHash = valueHash(this.#options.valueSerde, own);
+    return hash === null || ownHash === null ? hash === ownHash : hash.equals(ownHash);
+  }
+
+  /** A row that names no other has had its last answer: nothing more is to be known of it. */
+  #note(key: K, own: V | null, joined: boolean, store: AskedStore<K>): void {
+    const asked = store.get(key);
+    if (asked === undefined || asked === null) return;
+    if (own === null || (this.#options.extractor(own, key) ?? null) === null) store.put(key, null);
+    else if (asked.joined !== joined) store.put(key, { ...asked, joined });
   }
 }

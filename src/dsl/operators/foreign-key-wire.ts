@@ -6,7 +6,7 @@
  *   response       right side → left row, by primary key: that row's value, and for which left row it is meant
  */
 import { createHash } from 'node:crypto';
-import { prefixEnd } from '../../base/bytes.ts';
+import { prefixEnd, readSortableInteger, sortableInteger } from '../../base/bytes.ts';
 import { StreamsError } from '../../base/errors.ts';
 import type { Serde } from '../../serde/serde.ts';
 import { bytesOf } from './ordered-key.ts';
@@ -20,7 +20,10 @@ export const instructions = [
 ] as const;
 export type Instruction = (typeof instructions)[number];
 
-/** `hash`: of the left row's value; null when it has none. `partition`: where the left row lives. */
+/**
+ * `hash`: of the left row's value, null when it has none; in inner joins the number of the question.
+ * `partition`: where the left row lives.
+ */
 export interface Subscription<K> {
   readonly hash: Buffer | null;
   readonly instruction: Instruction;
@@ -43,6 +46,39 @@ export function valueHash<V>(serde: Serde<V>, value: V | null): Buffer | null {
   const bytes = bytesOf(serde, value, 'foreign-key-join');
   return createHash('sha256').update(bytes).digest().subarray(0, hashBytes);
 }
+
+/** The number of a question stands where a value's hash stands. Layout: 0 (8) · number (8). */
+export function questionHash(question: number): Buffer {
+  return Buffer.concat([Buffer.alloc(hashBytes - 8), sortableInteger(question)]);
+}
+
+/** What an inner join knows of a left row: the number of its last question, and whether it has a result. */
+export interface Asked {
+  readonly question: number;
+  readonly joined: boolean;
+}
+
+/** Null stands for the row with the last number given out; its layout is one byte, 0. Of a left row: 1 · key. */
+export function askedKeySerde<K>(keys: Serde<K>): Serde<K | null> {
+  return {
+    name: `questions of ${keys.name}`,
+    serialize: (key, topic) =>
+      key === null ? Buffer.from([0]) : Buffer.concat([Buffer.from([1]), bytesOf(keys, key, topic)]),
+    deserialize: (bytes, topic) =>
+      bytes === null || bytes[0] !== 1 ? null : keys.deserialize(bytes.subarray(1), topic),
+  };
+}
+
+/** Layout: number (8) · joined (1). */
+export const askedSerde: Serde<Asked> = {
+  name: 'question',
+  serialize: (asked) =>
+    asked === null
+      ? null
+      : Buffer.concat([sortableInteger(asked.question), Buffer.from([asked.joined ? 1 : 0])]),
+  deserialize: (bytes) =>
+    bytes === null ? null : { question: readSortableInteger(bytes, 0), joined: bytes[8] === 1 },
+};
 
 /** Layout: 1, with the high bit set when there is no hash · instruction (u8) · hash (16) · primary key · partition (i32). */
 export function subscriptionSerde<K>(keys: Serde<K>): Serde<Subscription<K>> {

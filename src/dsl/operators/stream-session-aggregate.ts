@@ -1,7 +1,8 @@
 /**
  * Aggregates over sessions. A record merges all sessions of its key that are at most the gap away into one,
  * itself included; each merged session is deleted (and forwarded as a deletion), then the new one is forwarded.
- * A session takes records as long as its end, with the record, is not before T - grace - gap.
+ * A session takes records as long as its end, with the record, is not before T - grace - gap; one that ended before
+ * T - retention is no longer there for a record to merge, whether or not its row was removed yet.
  *
  * The merged aggregate starts afresh: initial value, found sessions in time order, the record last. A result's
  * timestamp is the session's end. Source: org.apache.kafka.streams.kstream.internals.KStreamSessionWindowAggregate.
@@ -47,7 +48,10 @@ export class StreamSessionAggregate<K, V, A> extends WindowedAggregate<K, V, A> 
   protected override update(record: Record<K, V>, closeMs: number): void {
     const { key, value, timestamp } = record;
     const { gapMs } = this.#windows;
-    const found = [...this.#store.findSessions(key, timestamp - gapMs, timestamp + gapMs)];
+    // Without the bound a session that came out as final would come out again, and rows would count that removal,
+    // which goes in steps, has left by chance.
+    const fromMs = Math.max(timestamp - gapMs, this.times.keptFromMs);
+    const found = [...this.#store.findSessions(key, fromMs, timestamp + gapMs)];
     const merged: SessionKey<K> = {
       key,
       startMs: Math.min(timestamp, ...found.map(([session]) => session.startMs)),

@@ -142,6 +142,11 @@ export class WindowTimes<K> {
     return timestampMs;
   }
 
+  /** Windows with an earlier time are over for good, their rows may go at any moment: T of all inputs - retention. */
+  get keptFromMs(): number {
+    return Math.max(-1, ...this.#clock.inputMs) - this.#options.retentionMs;
+  }
+
   /** A window that was not there. */
   add(timeMs: number, startMs: number, key: K): void {
     const { retentionMs, emitsFinal } = this.#options;

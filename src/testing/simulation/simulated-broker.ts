@@ -85,6 +85,8 @@ function simulatedAdmin({ process, broker }: SimulatedBrokerOptions): Admin {
       ask(isolation === 'read_committed' ? 'store' : 'restore', 'end offsets', () =>
         admin.endOffsets(partitions, isolation),
       ),
+    offsetsForTimes: (partitions) =>
+      ask('restore', 'offsets for times', () => admin.offsetsForTimes(partitions)),
     committedOffsets: (groupId, partitions) =>
       ask('restore', 'committed offsets', () => admin.committedOffsets(groupId, partitions)),
   };

@@ -28,6 +28,7 @@ final class Programs {
           case "stream-aggregate" -> AggregatePrograms.streamAggregate(vector, builder);
           case "window-aggregate" -> AggregatePrograms.windowAggregate(vector, builder);
           case "table-aggregate" -> AggregatePrograms.tableAggregate(vector, builder);
+          case "chain" -> ChainPrograms.chain(vector, builder);
           case "table-groupby-count-suppress" -> AggregatePrograms.countSuppressed(vector, builder);
           default -> throw new IllegalArgumentException("unknown kind " + vector.kind());
         };

@@ -48,16 +48,22 @@ final class Replay {
   }
 
   /**
-   * Results on window close, sessions to be merged and neighbours of sliding windows are read back from a store
-   * that may have forgotten them when stream time jumps: one that keeps rows for years has them all. Rows that
-   * come late are refused by grace, not by the store.
+   * Results on window close and neighbours of sliding windows are read back from a store that may have forgotten
+   * them when stream time jumps: one that keeps rows for years has them all. Rows that come late are refused by
+   * grace, not by the store. A session is forgotten a millisecond before it is final, and then not merged: a store
+   * that keeps it that much longer. On close that is not to be had from it: such cases name a long retention.
    */
   private static Case remembering(Case vector) {
     boolean onClose = vector.text("emit", "on-update").equals("on-window-close");
-    String windows = vector.part("windows").get("type").asText();
-    boolean readBack = onClose || windows.equals("session") || windows.equals("sliding");
-    if (!readBack) return vector;
+    JsonNode windows = vector.part("windows");
+    String type = windows.get("type").asText();
     ObjectNode json = vector.json().deepCopy();
+    if (type.equals("session")) {
+      if (onClose) return vector;
+      long shortestMs = windows.get("gapMs").asLong() + windows.get("graceMs").asLong();
+      return new Case(json.put("retentionMs", json.path("retentionMs").asLong(shortestMs) + 1));
+    }
+    if (!onClose && !type.equals("sliding")) return vector;
     return new Case(json.put("retentionMs", Duration.ofDays(1000).toMillis()));
   }
 

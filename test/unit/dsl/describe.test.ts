@@ -395,7 +395,7 @@ describe('topologies have Kafka Streams’ names', () => {
           .split({ named: 's-' })
           .branch(() => true, { name: 'a' })
           .defaultBranch({ name: 'rest' });
-        branches.a.merge(branches.rest).to('out', strings);
+        branches['s-a'].merge(branches['s-rest']).to('out', strings);
       },
       `Topologies:
    Sub-topology: 0

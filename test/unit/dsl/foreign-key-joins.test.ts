@@ -114,6 +114,49 @@ describe('joins by foreign key', () => {
     }
   });
 
+  it('hold what the maps hold when many changes of both sides are under way at once', async () => {
+    const change = fc.oneof(
+      fc.record({
+        topic: fc.constant('orders'),
+        key: fc.constantFrom('o1', 'o2'),
+        value: fc.option(
+          fc.tuple(fc.constantFrom('x', 'y'), fc.constantFrom('a', 'b', '-')).map((v) => v.join('|')),
+        ),
+      }),
+      fc.record({
+        topic: fc.constant('customers'),
+        key: fc.constantFrom('a', 'b'),
+        value: fc.option(fc.constantFrom('A', 'B')),
+      }),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom<How>('inner', 'left'),
+        fc.integer({ min: 2, max: 9 }),
+        fc.array(change, { maxLength: 40 }),
+        async (how, commitEveryRecords, changes) => {
+          const rig = new Rig(topology(how), { commitEveryRecords });
+          await rig.driver.open();
+          const rows = { orders: new Map<string, string>(), customers: new Map<string, string>() };
+          for (const [n, { topic, key, value }] of changes.entries()) {
+            await rig.pipe(topic, key, value, n);
+            set(rows[topic as keyof typeof rows], key, value);
+          }
+          await rig.driver.commit();
+          const held = new Map<string, string>();
+          for (const line of rig.read('out')) {
+            const [key = '', value = ''] = line.replace(/@.*/, '').split('=');
+            set(held, key, value === 'null' ? null : value);
+          }
+          await rig.close();
+          const sorted = (map: ReadonlyMap<string, string>) => [...map].sort();
+          assert.deepEqual(sorted(held), sorted(joinOf(how, rows.orders, rows.customers)));
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
   it('have the topics, stores and nodes that Kafka Streams names', () => {
     const generated = topology('inner');
     assert.deepEqual(

@@ -36,13 +36,17 @@ async function outputsOf(
   windows: Windows,
   emit: EmitStrategy,
   records: readonly Input[],
+  retentionMs?: number,
 ): Promise<string[][]> {
   const builder = new StreamsBuilder();
   const group = builder.stream<string, string>('in', strings).groupByKey();
   const concat = (one: string, other: string): string => `${one}${other}`;
   const table =
     windows.type === 'session'
-      ? group.windowedBy(windows).emitStrategy(emit).reduce(concat)
+      ? group
+          .windowedBy(windows)
+          .emitStrategy(emit)
+          .reduce(concat, retentionMs === undefined ? {} : { materialized: { retentionMs } })
       : group.windowedBy(windows).emitStrategy(emit).reduce(concat);
   table
     .toStream()
@@ -102,20 +106,23 @@ function timeModel(windows: ReturnType<typeof timeWindows>, emit: EmitStrategy, 
   });
 }
 
-/** Sessions as a list; a record takes those within the gap out and puts their union in. */
+/** Sessions as a list; a record takes those within the gap that are kept out and puts their union in. */
 function sessionModel(
   windows: ReturnType<typeof sessionWindows>,
   emit: EmitStrategy,
   records: readonly Input[],
+  retentionMs: number,
 ) {
   const { gapMs, graceMs } = windows;
   let sessions: Row[] = [];
+  /** Of `sessions`, those that came out as final. */
+  const final = new Set<Row>();
   let time = -1;
   return records.map(({ key, value, timestamp }) => {
     time = Math.max(time, timestamp);
     const closed = time - graceMs - gapMs;
     const near = sessions
-      .filter((other) => other.key === key)
+      .filter((other) => other.key === key && other.end >= time - retentionMs)
       .filter(({ start, end }) => end >= timestamp - gapMs && start <= timestamp + gapMs)
       .sort((a, b) => a.end - b.end);
     const start = Math.min(timestamp, ...near.map((other) => other.start));
@@ -130,8 +137,8 @@ function sessionModel(
       out.push(text(row));
     }
     if (emit === 'onWindowUpdate') return out;
-    const over = sessions.filter((other) => other.end < closed);
-    sessions = sessions.filter((other) => other.end >= closed);
+    const over = sessions.filter((other) => other.end < closed && !final.has(other));
+    for (const other of over) final.add(other);
     return over.sort((a, b) => a.end - b.end || a.start - b.start || (a.key < b.key ? -1 : 1)).map(text);
   });
 }
@@ -174,11 +181,14 @@ describe('windowed aggregates are what the definition of their windows says', ()
         fc.constantFrom(0, 1, 5, 12),
         grace,
         emit,
+        fc.constantFrom(undefined, 0, 20),
         inputs,
-        async (gapMs, graceMs, strategy, records) => {
+        async (gapMs, graceMs, strategy, longerMs, records) => {
           const windows = sessionWindows({ gapMs, graceMs });
-          const expected = sessionModel(windows, strategy, records);
-          assert.deepEqual(await outputsOf(windows, strategy, records), expected);
+          const keptMs = gapMs + graceMs + (longerMs ?? 0);
+          const expected = sessionModel(windows, strategy, records, keptMs);
+          const retentionMs = longerMs === undefined ? undefined : keptMs;
+          assert.deepEqual(await outputsOf(windows, strategy, records, retentionMs), expected);
         },
       ),
       { numRuns: 80 },

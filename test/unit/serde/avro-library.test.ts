@@ -57,6 +57,39 @@ describe('a codec', () => {
     assert.deepEqual(encoded(all, rest), encoded(all, { ...value, s: null }));
   });
 
+  it('writes and reads whole numbers of both signs exactly, up to the last one but one', () => {
+    const node = schema([{ name: 'l', type: ['null', 'long'] }]);
+    const codec = compileCodec(node);
+    for (const power of [30, 31, 32, 34, 41, 51, 52]) {
+      for (const near of [-2, -1, 0, 1, 2]) {
+        for (const l of [2 ** power + near, -(2 ** power) + near])
+          assert.deepEqual(codec.decode(encoded(node, { l }), 0), { l });
+      }
+    }
+    const last = Number.MAX_SAFE_INTEGER - 1;
+    for (const l of [last, -last, -last + 1]) {
+      assert.deepEqual(codec.decode(encoded(node, { l }), 0), { l });
+      const wider = schema([{ name: 'l', type: 'double' }]);
+      assert.deepEqual(
+        read(wider, schema([{ name: 'l', type: 'long' }]), { l }),
+        { l },
+        'through a resolver',
+      );
+    }
+    // As Java writes it: zigzag of 9007199254740990 - 1, in groups of seven bits.
+    assert.equal(encoded(node, { l: -last }).toString('hex'), '02fbffffffffffff1f');
+    assert.ok(codec.encode({ l: -last }, Buffer.alloc(3), 0) < 0, 'without room it asks for more');
+    for (const hex of [
+      '02ffffffffffffffffff01',
+      '02feffffffffffffffff01',
+      '02ffffffffffffff1f',
+      '02fdffffffffffff1f',
+    ])
+      assert.throws(() => codec.decode(Buffer.from(hex, 'hex'), 0), { code: 'RECORD_UNREADABLE' }, hex);
+    for (const l of [-last - 1, last + 1, -(2 ** 60), -(2 ** 51) - 0.5])
+      assert.throws(() => encoded(node, { l }), String(l));
+  });
+
   it('says how many bytes are missing when the buffer is too small', () => {
     assert.ok(compileCodec(all).encode(value, Buffer.alloc(3), 0) < 0);
   });

@@ -3,12 +3,8 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'mocha';
 import { type ErrorCode, StreamsError } from '../../../src/base/errors.ts';
 import type { StoreSpec } from '../../../src/graph/node.ts';
-import type {
-  KeyValueStore,
-  ProcessorContext,
-  ProcessorSupplier,
-  Record,
-} from '../../../src/graph/processor.ts';
+import type { KeyValueStore, ProcessorContext, Record } from '../../../src/graph/processor.ts';
+import type { ProcessorSupplier } from '../../../src/graph/supplier.ts';
 import { Topology } from '../../../src/graph/topology.ts';
 import { jsonSerde, stringSerde } from '../../../src/serde/serde.ts';
 import { TopologyTestDriver } from '../../../src/testing/topology-test-driver.ts';

@@ -63,6 +63,7 @@ class Rig {
 
   /** Under a savepoint, and again after each slow read. */
   async run<T>(work: () => T): Promise<T> {
+    await this.state.load(this.store.upkeep());
     for (;;) {
       const savepoint = this.state.savepoint();
       try {

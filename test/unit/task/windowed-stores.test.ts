@@ -1,5 +1,6 @@
 /**
- * Goal: window and session stores find what a plain list finds, whatever is on disk, sealed or open.
+ * Goal: the stores of windowed aggregates find what a plain list finds, whatever is on disk, sealed or open
+ * (stores that expire by themselves: stores.test.ts).
  * Method: random puts, deletions, fetches, commits and rollbacks, with keys that begin with each other.
  */
 import assert from 'node:assert/strict';
@@ -9,6 +10,7 @@ import type { StoreSpec } from '../../../src/graph/node.ts';
 import { longSerde, stringSerde } from '../../../src/serde/serde.ts';
 import { openMemoryBackend } from '../../../src/store/memory-backend.ts';
 import { TaskState } from '../../../src/store/task-state.ts';
+import type { StoreServices } from '../../../src/task/timed-rows.ts';
 import { StateMiss } from '../../../src/task/typed-stores.ts';
 import { TypedSessionStore, TypedSingleWindowStore } from '../../../src/task/windowed-stores.ts';
 
@@ -25,8 +27,12 @@ function spec(kind: 'window' | 'session'): StoreSpec {
     valueSerde: longSerde as StoreSpec['valueSerde'],
     changelog: true,
     retentionMs: 1_000,
+    expiry: 'operator',
   };
 }
+
+/** Nothing expires here: the time of these stores is their operator's. */
+const services: StoreServices = { clocks: { clock: () => undefined, setClock: () => {} }, expired: () => {} };
 
 /** A small cache, so that most reads go to the disk. */
 async function openState(): Promise<TaskState> {
@@ -66,7 +72,7 @@ describe('a window store without duplicates', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 50 }), async (steps) => {
         const state = await openState();
-        const store = new TypedSingleWindowStore<string, number | null>(spec('window'), state);
+        const store = new TypedSingleWindowStore<string, number | null>(spec('window'), state, services);
         const model = new Map<string, { key: string; time: number; value: number }>();
         for (const now of steps) {
           if (now.do === 'put') {
@@ -103,7 +109,7 @@ describe('a window store without duplicates', () => {
 
   it('reads nothing beyond what was declared', async () => {
     const state = await openState();
-    const store = new TypedSingleWindowStore<string, number>(spec('window'), state);
+    const store = new TypedSingleWindowStore<string, number>(spec('window'), state, services);
     store.put('a', 1, 10);
     await commit(state);
     state.discard();
@@ -124,7 +130,7 @@ describe('a window store without duplicates', () => {
 
   it('lays its keys out as Kafka Streams: key, start, four bytes of sequence', async () => {
     const state = await openState();
-    new TypedSingleWindowStore<string, number>(spec('window'), state).put('ab', 7, 258);
+    new TypedSingleWindowStore<string, number>(spec('window'), state, services).put('ab', 7, 258);
     const [written] = state.seal();
     assert.equal(written?.writes[0]?.key.toString('hex'), '6162000000000000010200000000');
   });
@@ -142,7 +148,7 @@ describe('a session store', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 50 }), async (steps) => {
         const state = await openState();
-        const store = new TypedSessionStore<string, number | null>(spec('session'), state);
+        const store = new TypedSessionStore<string, number | null>(spec('session'), state, services);
         const model = new Map<string, [{ key: string; startMs: number; endMs: number }, number]>();
         for (const now of steps) {
           if (now.do === 'commit') {
@@ -179,7 +185,10 @@ describe('a session store', () => {
 
   it('lays its keys out as Kafka Streams: key, end, start', async () => {
     const state = await openState();
-    new TypedSessionStore<string, number>(spec('session'), state).put({ key: 'a', startMs: 1, endMs: 2 }, 7);
+    new TypedSessionStore<string, number>(spec('session'), state, services).put(
+      { key: 'a', startMs: 1, endMs: 2 },
+      7,
+    );
     const [written] = state.seal();
     assert.equal(written?.writes[0]?.key.toString('hex'), '6100000000000000020000000000000001');
   });

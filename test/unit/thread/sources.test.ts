@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'mocha';
 import { StreamsApp } from '../../../src/app/streams-app.ts';
+import type { StreamsError } from '../../../src/base/errors.ts';
 import { wallClock } from '../../../src/base/wall-clock.ts';
 import type { Broker } from '../../../src/broker/broker-port.ts';
 import { openEmbeddedBroker } from '../../../src/broker/embedded-broker.ts';
@@ -37,7 +38,10 @@ describe('sources of running instances', () => {
       clock: wallClock,
     });
     await app.start();
-    await eventually(() => app?.ready === true, { what: 'the instance to be ready' });
+    await Promise.race([
+      eventually(() => app?.ready === true || app?.state === 'ERROR', { what: 'the instance to be ready' }),
+      app.failure.then((failure) => Promise.reject(failure)),
+    ]);
   }
 
   async function send(topic: string, ...values: string[]): Promise<void> {
@@ -117,6 +121,55 @@ describe('sources of running instances', () => {
     await send('late', 'while it was away');
     await run(builder.build(), disk);
     assert.deepEqual(await expect('out', 2), ['early 1', 'while it was away']);
+  });
+
+  it('a source by duration begins with the first record that is young enough, else at the end', async () => {
+    await create('a', 'b', 'out');
+    const nowMs = wallClock.nowMs();
+    const producer = await broker.openProducer({ clientId: 'test' });
+    const record = (topic: string, value: string, ageMs: number) => ({
+      topic,
+      partition: 0,
+      key: Buffer.from('k'),
+      value: Buffer.from(value),
+      timestamp: nowMs - ageMs,
+      headers: [],
+    });
+    const hourMs = 3_600_000;
+    await producer.send([
+      record('a', 'old', 3 * hourMs),
+      record('a', 'young', hourMs),
+      // Behind a young one: it is read, as the search is for the first offset.
+      record('a', 'old again', 3 * hourMs),
+      record('b', 'old', 3 * hourMs),
+    ]);
+    await producer.close();
+    const builder = new StreamsBuilder();
+    builder.stream(['a', 'b'], { ...strings, offsetReset: { byDurationMs: 2 * hourMs } }).to('out');
+    await run(builder.build());
+    assert.deepEqual(await expect('out', 2), ['young', 'old again']);
+    const b = [{ topic: 'b', partition: 0 }];
+    await eventually(async () => (await broker.admin.committedOffsets('app', b))[0] === 1, {
+      what: 'the choice to be committed',
+    });
+  });
+
+  it('a source with offsetReset none ends the instance where nothing says how far it was read', async () => {
+    await create('in', 'out');
+    const builder = (offsetReset: 'none' | 'earliest'): Topology => {
+      const made = new StreamsBuilder();
+      made.stream('in', { ...strings, offsetReset }).to('out');
+      return made.build();
+    };
+    await assert.rejects(run(builder('none')), (error: StreamsError) => error.code === 'OFFSET_OUT_OF_RANGE');
+    const disk = new MemoryDisk();
+    await run(builder('earliest'), disk);
+    await send('in', 'a');
+    await expect('out', 1);
+    await app?.stop();
+    await send('in', 'b');
+    await run(builder('none'), disk);
+    assert.deepEqual(await expect('out', 2), ['a', 'b']);
   });
 
   it('a topic that a record chooses need not be named in the topology', async () => {
