@@ -104,7 +104,24 @@ export const dslMutants: readonly (Mutant & { readonly family: string })[] = [
   {
     name: 'the subscriptions of a foreign-key join have no changelog',
     family: 'foreign keys',
-    patches: [{ file: 'dsl/join-foreign-key.js', find: 'changelog: true', replace: 'changelog: false' }],
+    patches: [
+      {
+        file: 'dsl/join-foreign-key.js',
+        find: 'valueSerde: subscriptions,\n        changelog: true',
+        replace: 'valueSerde: subscriptions,\n        changelog: false',
+      },
+    ],
+  },
+  {
+    name: 'the questions of a foreign-key join have no changelog',
+    family: 'foreign keys',
+    patches: [
+      {
+        file: 'dsl/join-foreign-key.js',
+        find: 'valueSerde: askedSerde,\n            changelog: true',
+        replace: 'valueSerde: askedSerde,\n            changelog: false',
+      },
+    ],
   },
   {
     name: 'tasks run before the global tables are filled',
@@ -130,8 +147,8 @@ export const dslMutants: readonly (Mutant & { readonly family: string })[] = [
     patches: [
       {
         file: 'task/stream-task.js',
-        find: 'return queue.headOffset() ?? position(input);',
-        replace: 'return this.hasAsyncSteps ? position(input) : (queue.headOffset() ?? position(input));',
+        find: 'return this.#inputs.nextOffset(input, position);',
+        replace: 'return this.hasAsyncSteps ? position(input) : this.#inputs.nextOffset(input, position);',
       },
     ],
   },
