@@ -14,7 +14,8 @@ export interface MetricsOptions {
   readonly ready: () => boolean;
 }
 
-export function registerMetrics({ metrics, application, thread, ready }: MetricsOptions): void {
+export function registerMetrics(options: MetricsOptions): void {
+  const { metrics, application, thread, ready } = options;
   const perTask = (read: (task: ReturnType<StreamThread['tasks']>[number]) => number) => () =>
     thread.tasks().map((task) => ({ labels: { application, task: task.id }, value: read(task) }));
   const single = (read: () => number) => () => [{ labels: { application }, value: read() }];
@@ -73,6 +74,7 @@ export function registerMetrics({ metrics, application, thread, ready }: Metrics
     'Records committed to changelogs.',
     single(() => thread.commitCycle.counters.changelogRecords),
   );
+  registerCalls(options);
   const perRestore = (read: (restore: RestoreStatus) => number) => () =>
     thread
       .restoring()
@@ -108,5 +110,48 @@ export function registerMetrics({ metrics, application, thread, ready }: Metrics
     'millrace_ready',
     '1 when every task of this instance is restored.',
     single(() => (ready() ? 1 : 0)),
+  );
+}
+
+/** Of async steps, by task and step. Their mean latency: seconds by calls. */
+function registerCalls({ metrics, application, thread }: MetricsOptions): void {
+  type Calls = ReturnType<ReturnType<StreamThread['tasks']>[number]['calls']>[number];
+  const perStep = (read: (calls: Calls) => number) => () =>
+    thread
+      .tasks()
+      .flatMap((task) =>
+        task
+          .calls()
+          .map((calls) => ({ labels: { application, task: task.id, step: calls.step }, value: read(calls) })),
+      );
+  metrics.gauge(
+    'millrace_async_calls_in_flight',
+    'Calls of async steps that have begun and not ended, pauses between tries included.',
+    perStep(({ underWay }) => underWay),
+  );
+  metrics.counter(
+    'millrace_async_calls_total',
+    'Tries of async steps, repeated ones included.',
+    perStep(({ attempts }) => attempts),
+  );
+  metrics.counter(
+    'millrace_async_calls_retried_total',
+    'Tries of async steps that failed and were made again.',
+    perStep(({ retries }) => retries),
+  );
+  metrics.counter(
+    'millrace_async_calls_failed_total',
+    'Calls of async steps whose tries were used up.',
+    perStep(({ failed }) => failed),
+  );
+  metrics.counter(
+    'millrace_async_calls_timed_out_total',
+    'Tries of async steps that did not answer in time.',
+    perStep(({ timedOut }) => timedOut),
+  );
+  metrics.counter(
+    'millrace_async_call_seconds_total',
+    'What the tries of async steps took, all together.',
+    perStep(({ busyMs }) => busyMs / 1000),
   );
 }

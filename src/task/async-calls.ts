@@ -41,7 +41,12 @@ export interface CallCounters {
   /** Tries, the first ones and the others. */
   attempts: number;
   retries: number;
+  /** Calls whose tries were used up. */
   failed: number;
+  /** Tries that ended with their time-out. */
+  timedOut: number;
+  /** What tries that have ended took, all together; milliseconds. */
+  busyMs: number;
 }
 
 export interface AsyncCallsOptions {
@@ -139,8 +144,10 @@ export class AsyncCalls {
     const { stop } = running;
     for (let attempt = 1; ; attempt++) {
       counters.attempts++;
+      const beganMs = clock.monotonicMs();
       const ended = await this.#attempt(running, attempt);
       if (stop.signal.aborted) return;
+      counters.busyMs += clock.monotonicMs() - beganMs;
       if ('result' in ended) return this.#settle(running, { type: 'result', result: ended.result });
       const { thrown } = ended;
       const waitMs = retryWaitMs(thrown instanceof StreamsError ? thrown : undefined, attempt, step);
@@ -156,7 +163,7 @@ export class AsyncCalls {
 
   /** One try; it ends at the latest with its time-out or with the task. */
   async #attempt(running: RunningCall, attempt: number): Promise<Attempt> {
-    const { clock, step, name } = this.#options;
+    const { clock, step, name, counters } = this.#options;
     const controller = new AbortController();
     const timer = new AbortController();
     const onStop = (): void => {
@@ -165,6 +172,7 @@ export class AsyncCalls {
     };
     running.stop.signal.addEventListener('abort', onStop, { once: true });
     const timedOut = clock.sleep(step.timeoutMs, timer.signal).then((): Attempt => {
+      if (!timer.signal.aborted) counters.timedOut++;
       const { origin } = running.call;
       const sentence = `a call of ${name} did not answer within ${step.timeoutMs} ms`;
       return { thrown: new StreamsError('CALL_TIMED_OUT', sentence, { context: { ...origin, node: name } }) };

@@ -47,11 +47,17 @@ interface Held<D> {
   stale: boolean;
 }
 
+/** The calls of one step in one task, and how many are under way now. */
+export interface StepCalls extends Readonly<CallCounters> {
+  readonly step: string;
+  readonly underWay: number;
+}
+
 /** Records that are looked at ahead, for each call that a step may have under way: results wait there for the head. */
 const aheadPerCall = 4;
 
 export class AsyncSteps<D extends Decoded> {
-  readonly counters: CallCounters = { attempts: 0, retries: 0, failed: 0 };
+  readonly #counters = new Map<string, CallCounters>();
   readonly #options: AsyncStepsOptions<D>;
   readonly #planner: CallPlanner;
   readonly #calls = new Map<string, AsyncCalls>();
@@ -89,10 +95,13 @@ export class AsyncSteps<D extends Decoded> {
     return this.#blockedAt !== undefined && this.#blockedAt.pending > 0;
   }
 
-  get callsUnderWay(): number {
-    let count = 0;
-    for (const calls of this.#calls.values()) count += calls.runningCount;
-    return count;
+  /** Order: as the steps stand in the topology. */
+  calls(): StepCalls[] {
+    return [...this.#calls].map(([step, calls]) => ({
+      step,
+      ...must(this.#counters.get(step), `${step} is not counted`),
+      underWay: calls.runningCount,
+    }));
   }
 
   /** Finds and makes calls of records that come later. Order: once a round, all queued records decodable. */
@@ -177,13 +186,15 @@ export class AsyncSteps<D extends Decoded> {
 
   #newCalls(node: ProcessorNode): AsyncCalls {
     const { clock, log, processorOf } = this.#options;
+    const counters: CallCounters = { attempts: 0, retries: 0, failed: 0, timedOut: 0, busyMs: 0 };
+    this.#counters.set(node.name, counters);
     return new AsyncCalls({
       name: node.name,
       step: must(node.asyncStep, `${node.name} is no async step`),
       processor: processorOf(node.name),
       clock,
       log,
-      counters: this.counters,
+      counters,
       onChange: () => this.#changed(),
     });
   }

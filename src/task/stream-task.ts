@@ -17,8 +17,8 @@ import { deadLetterHeaders, deadLetterTopic } from '../failure/dead-letter.ts';
 import { decideReaction, type FailurePolicy } from '../failure/failure-policy.ts';
 import type { PunctuationType, TimerClock } from '../graph/processor.ts';
 import type { LoadRequest, TaskState } from '../store/task-state.ts';
-import { type CallCounters, CallFailure } from './async-calls.ts';
-import { AsyncSteps } from './async-steps.ts';
+import { CallFailure } from './async-calls.ts';
+import { AsyncSteps, type StepCalls } from './async-steps.ts';
 import { AtomicWork } from './atomic-work.ts';
 import { Collector } from './collector.ts';
 import type { GlobalStores } from './global-stores.ts';
@@ -61,7 +61,6 @@ export interface TaskCounters {
   timersFired: number;
 }
 
-const noCalls: CallCounters = { attempts: 0, retries: 0, failed: 0 };
 /** Unmoved offsets are committed again after so long: far below what any broker forgets them in. */
 const allOffsetsEveryMs = 600_000;
 
@@ -171,10 +170,9 @@ export class StreamTask {
     return [...this.#inputs.queues].filter(({ count }) => count > 0);
   }
 
-  /** Calls of async steps, and how many are under way now. */
-  get calls(): CallCounters & { readonly underWay: number } {
-    const { counters, callsUnderWay } = this.#asyncSteps ?? { counters: noCalls, callsUnderWay: 0 };
-    return { ...counters, underWay: callsUnderWay };
+  /** Of each async step; none where the topology has none. */
+  calls(): readonly StepCalls[] {
+    return this.#asyncSteps?.calls() ?? [];
   }
 
   /** For drivers without a loop; see `AsyncSteps.nextChange`. */

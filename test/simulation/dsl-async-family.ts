@@ -104,12 +104,24 @@ export function asyncProgram(random: Random): DslProgram {
       return builder.build();
     },
     judge: (outcome, undisturbed) => [
+      ...appliedOnce(outcome, steps),
       ...[outTopic, 'totals'].flatMap((topic) => sameRecords(topic, outcome, undisturbed)),
       ...sameDeadLetters(outcome, undisturbed),
       ...sameStores(outcome, undisturbed),
       ...calledRightly(service, outcome, steps),
     ],
   };
+}
+
+/** Each value that was not refused, once, in the order of its partition. */
+function appliedOnce(outcome: DslOutcome, steps: readonly string[]): string[] {
+  const lines = (topic: string, suffix: string): string =>
+    recordsOf(outcome, topic)
+      .filter(({ value }) => !text(value).endsWith(refused))
+      .map(({ partition, value, timestamp }) => `${partition} ${text(value)}${suffix}@${timestamp}`)
+      .join(', ');
+  const [got, wanted] = [lines(outTopic, ''), lines('input', '?'.repeat(steps.length))];
+  return got === wanted ? [] : [`results are ${got}; what was asked, ${wanted}`];
 }
 
 /** Their headers tell how often it was tried. */

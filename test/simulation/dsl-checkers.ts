@@ -46,18 +46,21 @@ function partitionsOf(records: readonly CommittedRecord[]): Map<string, string[]
   return lists;
 }
 
-/** `ignored`: rows by the bytes of their keys. */
+/** What of a row is determined, as text; undefined when nothing of it is. */
+type Shown = (store: string, key: Buffer, value: Buffer) => string | undefined;
+
 export function sameStores(
   outcome: DslOutcome,
   undisturbed: DslOutcome,
-  ignored: (store: string, key: Buffer) => boolean = () => false,
+  shown: Shown = (_store, _key, value) => text(value),
 ): string[] {
   const found: string[] = [];
   for (const [store, wanted] of undisturbed.stores) {
     const [left, right] = [outcome.stores.get(store) ?? [], wanted].map((entries) =>
-      entries
-        .filter(({ key }) => !ignored(store, key))
-        .map(({ key, value }) => `${text(key)}=${text(value)}`),
+      entries.flatMap(({ key, value }) => {
+        const row = shown(store, key, value);
+        return row === undefined ? [] : [`${text(key)}=${row}`];
+      }),
     );
     const difference = firstDifference(left ?? [], right ?? []);
     if (difference !== undefined) found.push(`store ${store}: ${difference}`);

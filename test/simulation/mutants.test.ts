@@ -10,22 +10,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { dslMutants } from './dsl-mutants.ts';
+import { familyNames } from './dsl-simulation.ts';
 import { type Mutant, mutants } from './mutants.ts';
 import type { SeedLine } from './run-seeds.ts';
 
 const seedsMax = 500;
+/** What run-seeds.js imports. */
+const testParts = ['simulation', 'support', 'oracle', 'vectors'].map((part) => `dist/test/${part}`);
 const project = fileURLToPath(new URL('../../../', import.meta.url));
 
 function copyEngine(folder: string): void {
-  for (const part of [
-    'dist/src',
-    'dist/topology',
-    'dist/test/simulation',
-    'dist/test/oracle',
-    'dist/test/vectors',
-    'dist/test/support',
-    'schemas',
-  ])
+  for (const part of ['dist/src', 'dist/topology', 'schemas', ...testParts])
     cpSync(join(project, part), join(folder, part), { recursive: true });
   cpSync(join(project, 'package.json'), join(folder, 'package.json'));
   symlinkSync(join(project, 'node_modules'), join(folder, 'node_modules'));
@@ -48,15 +44,21 @@ function mutate(folder: string, { patches }: Mutant): void {
 }
 
 /** Simulates until a seed has a violation; the last line that was written. */
-async function runSeeds(folder: string, { kinds }: Mutant): Promise<{ lines: SeedLine[]; stderr: string }> {
+async function runSeeds(
+  folder: string,
+  { kinds, family }: Mutant,
+): Promise<{ lines: SeedLine[]; stderr: string }> {
   const child = spawn(
     process.execPath,
     [
       join(folder, 'dist/test/simulation/run-seeds.js'),
-      '1',
+      // Seeds take the families in turn.
+      String(family === undefined ? 1 : familyNames.indexOf(family)),
       String(seedsMax),
-      '1',
+      String(family === undefined ? 1 : familyNames.length),
       '--stop-at-violation',
+      '--workload',
+      family === undefined ? 'ledger' : 'dsl',
       ...(kinds === undefined ? [] : ['--kinds', kinds.join(',')]),
     ],
     { cwd: folder },
@@ -84,7 +86,7 @@ describe('the simulator', function () {
   });
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-  for (const mutant of mutants) {
+  for (const mutant of [...mutants, ...dslMutants]) {
     it(`catches an engine in which ${mutant.name}`, async () => {
       mutate(folder, mutant);
       const { lines, stderr } = await runSeeds(folder, mutant);

@@ -19,6 +19,8 @@ export interface Mutant {
   readonly patches: readonly Patch[];
   /** The faults that it takes, where all kinds together would need thousands of seeds to hit on them. */
   readonly kinds?: readonly FaultKind[];
+  /** The family of DSL programs that has to catch it. Default: the ledger does. */
+  readonly family?: string;
 }
 
 const cycle = 'commit/commit-cycle.js';

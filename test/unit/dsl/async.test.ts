@@ -150,7 +150,9 @@ describe('async steps', () => {
     }
     assert.deepEqual(tries, [0, 100, 300, 600, 900]);
     assert.deepEqual(read(), ['a=x']);
-    assert.deepEqual(driver?.tasks()[0]?.calls, { attempts: 5, retries: 4, failed: 0, underWay: 0 });
+    assert.deepEqual(driver?.tasks()[0]?.calls(), [
+      { step: 'ask', attempts: 5, retries: 4, failed: 0, timedOut: 0, busyMs: 0, underWay: 0 },
+    ]);
   });
 
   it('park a record whose retries are used up, with all its other effects taken back, and go on', async () => {
