@@ -124,6 +124,7 @@ export type {
   Repartitioned,
   SameTypeOptions,
   SerdeFor,
+  StoreOptions,
   StreamJoined,
   TableOptions,
   TransformValuesOptions,
@@ -134,6 +135,13 @@ export type {
   ValueTransformerWithKey,
   VersionedOptions,
 } from './dsl/options.ts';
+export {
+  type SessionStoreDefinition,
+  type StoreDefinition,
+  Stores,
+  type VersionedStoreDefinition,
+  type WindowStoreDefinition,
+} from './dsl/stores.ts';
 export { type BuildOptions, type ConsumedTable, StreamsBuilder } from './dsl/streams-builder.ts';
 export type {
   BufferLimits,
@@ -191,21 +199,28 @@ export type {
 export type {
   KeyValueStore,
   Prefetch,
+  PrefixSerializer,
   Processor,
   ProcessorContext,
   PunctuationType,
+  ReadOnlyKeyValueStore,
+  ReadOnlySessionStore,
+  ReadOnlyWindowStore,
   Record,
   RecordMetadata,
   SessionKey,
   SessionStore,
+  SessionValues,
   SingleWindowStore,
   StateStore,
+  TimedValues,
   Timer,
   TimerClock,
   Timers,
   VersionedKeyValueStore,
   VersionedPut,
   VersionedRecord,
+  WindowedValues,
   WindowKey,
   WindowStore,
 } from './graph/processor.ts';

@@ -18,14 +18,18 @@ import type { CommitStep, ProcessingGuarantee } from '../commit/commit-cycle.ts'
 import { deadLetterPolicy, type FailurePolicy } from '../failure/failure-policy.ts';
 import { requireExplicitNames } from '../graph/naming.ts';
 import type { StoreSpec } from '../graph/node.ts';
+import type { StateStore } from '../graph/processor.ts';
 import type { Topology } from '../graph/topology.ts';
 import type { RestoreStatus } from '../restore/restore-watch.ts';
+import { readCommitted } from '../task/store-view.ts';
+import type { StreamTask } from '../task/stream-task.ts';
 import {
   type ApplicationPlan,
   bindPatterns,
   externalTopics,
   type InternalTopic,
   planApplication,
+  type TaskPlan,
 } from '../task/task-plan.ts';
 import type { GlobalStatus } from '../thread/global-tables.ts';
 import { type StandbyStatus, wantsStandby } from '../thread/standby-tasks.ts';
@@ -65,6 +69,12 @@ export interface StreamsSettings {
   readonly commitRecordsMax?: number;
   /** Default one hour. */
   readonly timestampAheadMsMax?: number;
+  /**
+   * Kafka's `max.task.idle.ms`: how a task with several inputs waits for one of which it has no record, so that
+   * records meet in the order of their times. 0 (default): for what is on the broker already. More: also so long,
+   * when it was read to its end, for what its producers may still send. -1: for nothing.
+   */
+  readonly maxTaskIdleMs?: number;
   /** What a stop may take before it is given up and the instance counts as crashed. Default 10 s. */
   readonly shutdownMsMax?: number;
   /**
@@ -134,6 +144,10 @@ export interface StreamsStatus {
   readonly standbys: readonly StandbyStatus[];
   /** Undefined where the topology has no global stores. */
   readonly globals: GlobalStatus | undefined;
+}
+
+function hasStore(plan: TaskPlan, store: string): boolean {
+  return plan.stores.some(({ spec }) => spec.name === store);
 }
 
 /** Unique per process and stable over restarts: it names the instance among the others too. */
@@ -277,30 +291,63 @@ export class StreamsApp {
   }
 
   /**
-   * The committed value of a key of a key-value store, from the local task that owns it.
+   * The committed value of a key of a key-value store, from the local task that owns it; `{ value, timestamp }` of
+   * a table's store.
    * Errors: STORE_UNKNOWN; INSTANCE_UNREACHABLE when the key's task does not run here.
    */
   async query<K, V>(storeName: string, key: K): Promise<V | undefined> {
     const global = this.#options.topology.globalStore(storeName)?.store;
     if (global !== undefined) return this.#queryGlobal<K, V>(global, key);
-    const spec = this.#options.topology.store(storeName);
-    if (spec === undefined)
-      throw new StreamsError('STORE_UNKNOWN', `the topology has no store ${storeName}`, {
-        context: { store: storeName },
-      });
+    const spec = this.#localStore(storeName);
     const bytes = must(spec.keySerde.serialize(key, storeName), 'a store key cannot be null');
-    const plan = must(this.#plan, 'the application is not started');
-    const tasks = plan.tasks.filter(({ stores }) => stores.some((store) => store.spec.name === storeName));
-    const partition = partitionForKey(bytes, tasks.length);
-    const task = this.#thread?.tasks().find(({ id }) => id === tasks[partition]?.taskId);
-    if (task === undefined) {
-      throw new StreamsError('INSTANCE_UNREACHABLE', `the task that owns this key does not run here (yet)`, {
-        context: { store: storeName, partition },
-        hint: 'ask again when the instance is ready, or ask the instance that owns it',
-      });
-    }
-    const value = await task.state.getCommitted(storeName, bytes);
+    const value = await this.#taskOf(storeName, bytes).state.getCommitted(storeName, bytes);
     return value === undefined ? undefined : (spec.valueSerde.deserialize(value, storeName) as V);
+  }
+
+  /**
+   * What `read` makes of a committed store of any kind, in the local task that owns the key; it gets a
+   * `ReadOnlyKeyValueStore`, `VersionedKeyValueStore`, `ReadOnlyWindowStore` or `ReadOnlySessionStore`. It is called
+   * again when rows had to be loaded for it: let it do nothing but read.
+   * Errors: as `query`; STORE_READ_ONLY.
+   */
+  async queryStore<S extends StateStore, R>(
+    storeName: string,
+    key: unknown,
+    read: (store: S) => R,
+  ): Promise<R> {
+    const spec = this.#localStore(storeName);
+    const bytes = must(spec.keySerde.serialize(key, storeName), 'a store key cannot be null');
+    const { state, plan } = this.#taskOf(storeName, bytes);
+    return readCommitted({ state, taskStore: plan.taskStore }, spec, read);
+  }
+
+  /** As `queryStore`, of all keys that this instance has: one result for each of its tasks with the store. */
+  async queryLocalStores<S extends StateStore, R>(storeName: string, read: (store: S) => R): Promise<R[]> {
+    const spec = this.#localStore(storeName);
+    const tasks = (this.#thread?.tasks() ?? []).filter(({ plan }) => hasStore(plan, storeName));
+    return Promise.all(
+      tasks.map(({ state, plan }) => readCommitted({ state, taskStore: plan.taskStore }, spec, read)),
+    );
+  }
+
+  #localStore(name: string): StoreSpec {
+    const spec = this.#options.topology.store(name);
+    if (spec !== undefined) return spec;
+    throw new StreamsError('STORE_UNKNOWN', `the topology has no store ${name}`, {
+      context: { store: name },
+    });
+  }
+
+  #taskOf(store: string, key: Buffer): StreamTask {
+    const plan = must(this.#plan, 'the application is not started');
+    const tasks = plan.tasks.filter((task) => hasStore(task, store));
+    const partition = partitionForKey(key, tasks.length);
+    const task = this.#thread?.tasks().find(({ id }) => id === tasks[partition]?.taskId);
+    if (task !== undefined) return task;
+    throw new StreamsError('INSTANCE_UNREACHABLE', `the task that owns this key does not run here (yet)`, {
+      context: { store, partition },
+      hint: 'ask again when the instance is ready, or ask the instance that owns it',
+    });
   }
 
   async #queryGlobal<K, V>(spec: StoreSpec, key: K): Promise<V | undefined> {
@@ -380,6 +427,7 @@ export class StreamsApp {
         bufferedBytesMax: 64 * 1024 * 1024,
         cacheEntriesMax: settings.cacheEntriesMax ?? 10_000,
         timestampAheadMsMax: settings.timestampAheadMsMax ?? 3_600_000,
+        maxTaskIdleMs: settings.maxTaskIdleMs ?? 0,
         recommitMs: 3_600_000,
         shutdownMsMax: settings.shutdownMsMax ?? defaultShutdownMsMax,
         standby: this.#standbySettings(plan),

@@ -109,6 +109,11 @@ export interface Consumer {
   poll(options: { readonly recordsMax: number; readonly waitMs: number }): Promise<RecordBatch[]>;
   /** The next offset to be delivered: past markers and aborted records that were passed over. */
   position(partition: TopicPartition): number;
+  /**
+   * False while the partition has, as far as the reader knows, something that `poll` has not delivered yet; what
+   * came to the broker after the last poll counts for nothing.
+   */
+  atEnd(partition: TopicPartition): boolean;
   seek(partition: PartitionOffset): Promise<void>;
   pause(partitions: readonly TopicPartition[]): void;
   resume(partitions: readonly TopicPartition[]): void;

@@ -96,6 +96,11 @@ export class EmbeddedConsumer implements Consumer {
     return this.#require(partition).position;
   }
 
+  atEnd(partition: TopicPartition): boolean {
+    const { log, position } = this.#require(partition);
+    return position >= log.endFor(this.#isolation);
+  }
+
   async seek({ topic, partition, offset }: PartitionOffset): Promise<void> {
     const assigned = this.#require({ topic, partition });
     assigned.position = offset;

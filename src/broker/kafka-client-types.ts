@@ -86,6 +86,11 @@ export interface NativeConsumer extends NativeClient {
   pause(partitions: readonly NativePartition[]): unknown;
   resume(partitions: readonly NativePartition[]): unknown;
   position(partitions: readonly NativePartition[]): NativePartitionOffset[];
+  /** As the last answer of the broker said, without asking it; throws before the first. */
+  getWatermarkOffsets(
+    topic: string,
+    partition: number,
+  ): { readonly lowOffset: number; readonly highOffset: number };
   /** In the order of the partitions; in place of one that has a problem stands an Error without a number. */
   committed(
     partitions: readonly NativePartition[],

@@ -40,6 +40,8 @@ interface Reading {
   epoch: number;
   /** Where it stood when records were last seen to lie ahead of it in silence. */
   stuckAt?: number;
+  /** The offset at which the library has met the end; it says so once. */
+  endAt: number;
 }
 
 /** Where a partition stood when the broker was asked about it. */
@@ -95,7 +97,7 @@ export class KafkaPartitionConsumer implements Consumer {
     const heardMs = this.#options.clock.monotonicMs();
     for (const { topic, partition, offset } of added) {
       const epoch = ++this.#epochs;
-      const reading = { topic, partition, next: offset, paused: false, heardMs, epoch };
+      const reading = { topic, partition, next: offset, paused: false, heardMs, epoch, endAt: -1 };
       this.#readings.set(partitionKey(topic, partition), reading);
     }
   }
@@ -142,9 +144,31 @@ export class KafkaPartitionConsumer implements Consumer {
     return reading.next;
   }
 
+  atEnd(partition: TopicPartition): boolean {
+    const reading = this.#reading(partition);
+    if (reading.endAt >= reading.next) return true;
+    // The library tells of the end only when another fetch has come back empty. Till then: behind the last record
+    // of a transaction lies its marker, which is never delivered.
+    const high = this.#highOffset(reading);
+    return high !== undefined && reading.next >= high - 1;
+  }
+
+  #highOffset({ topic, partition }: Reading): number | undefined {
+    try {
+      const { highOffset } = this.#options.handle.now((client) =>
+        client.getWatermarkOffsets(topic, partition),
+      );
+      return highOffset < 0 ? undefined : highOffset;
+    } catch {
+      // Nothing was fetched of it yet.
+      return undefined;
+    }
+  }
+
   seek(target: PartitionOffset): Promise<void> {
     const reading = this.#reading(target);
     reading.next = target.offset;
+    reading.endAt = -1;
     reading.epoch = ++this.#epochs;
     reading.heardMs = this.#options.clock.monotonicMs();
     this.#reposition([reading]);
@@ -217,7 +241,9 @@ export class KafkaPartitionConsumer implements Consumer {
     }
     for (const eof of polled.eofs) {
       const reading = this.#readings.get(partitionKey(eof.topic, eof.partition));
-      if (reading === undefined || reading.epoch > startedEpoch || reading.paused) continue;
+      if (reading === undefined || reading.epoch > startedEpoch) continue;
+      reading.endAt = eof.offset;
+      if (reading.paused) continue;
       reading.next = Math.max(reading.next, eof.offset);
     }
     return batches;

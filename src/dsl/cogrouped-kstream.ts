@@ -104,7 +104,7 @@ export class CogroupedKStreamImpl<K, A> implements CogroupedKStream<K, A> {
       initializer,
       merger,
       retentionMs: materialized.retentionMs,
-      logging: materialized.logging,
+      settings: materialized,
       keySerde: materialized.keySerde ?? keySerdeOf(this.#parts),
       valueSerde: materialized.valueSerde,
     });

@@ -19,6 +19,8 @@ import {
   needSerde,
   type Repartitioned,
   type SameTypeOptions,
+  type StoreOptions,
+  storeSettings,
 } from './options.ts';
 import type { TableView } from './table-view.ts';
 import { timestampedSerde } from './timestamped.ts';
@@ -168,12 +170,17 @@ export class DslGraph {
     node: string,
     keySerde: Serde<K> | undefined,
     valueSerde: Serde<V> | undefined,
-    { logging, versioned }: Pick<Materialized<K, V>, 'logging' | 'versioned'>,
+    { versioned, ...settings }: Pick<Materialized<K, V>, keyof StoreOptions | 'versioned'>,
   ): void {
     const hint = `give ${node} materialized: { keySerde, valueSerde }`;
     const keys = needSerde('key', node, hint, keySerde) as Serde<unknown>;
     const values = needSerde('value', node, hint, valueSerde);
-    const common = { name, keySerde: keys, changelog: logging ?? true, placement: 'record-key' as const };
+    const common = {
+      name,
+      keySerde: keys,
+      ...storeSettings(settings),
+      placement: 'record-key' as const,
+    };
     const plain = { kind: 'key-value' as const, valueSerde: timestampedSerde(values) as Serde<unknown> };
     this.addStore(
       versioned === undefined

@@ -31,6 +31,7 @@ import {
   needSerde,
   type OuterStreamJoined,
   type SerdeFor,
+  storeSettings,
   type ValueJoiner,
 } from './options.ts';
 
@@ -197,7 +198,7 @@ function addStores<K, VL, VR>(
   const keys = needSerde('key', names.merge, hint, keySerde);
   const lefts = needSerde('value', names.join.left, hint, leftSerde);
   const rights = needSerde('value', names.join.right, hint, rightSerde);
-  const changelog = joined.logging ?? true;
+  const settings = storeSettings(joined);
   const addWindow = (side: JoinSide, values: Serde<unknown>): void =>
     graph.addStore(
       {
@@ -205,7 +206,7 @@ function addStores<K, VL, VR>(
         kind: 'window',
         keySerde: keys as Serde<unknown>,
         valueSerde: sequencedSerde(values) as Serde<unknown>,
-        changelog,
+        ...settings,
         // A window store keeps at least a moment, or it could not say what has expired.
         retentionMs: Math.max(1, joinRetentionMs(windows, joined.unmatched === 'strict')),
         retainDuplicates: true,
@@ -228,7 +229,7 @@ function addStores<K, VL, VR>(
       kind: 'key-value',
       keySerde: sharedKeySerde(keys) as Serde<unknown>,
       valueSerde: rows,
-      changelog,
+      ...settings,
       ...(joined.unmatched === 'strict' ? {} : { placement }),
     },
     [names.window.left, names.window.right, names.join.left, names.join.right],

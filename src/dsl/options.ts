@@ -96,12 +96,37 @@ export interface Joined<K, V> {
   readonly gracePeriodMs?: number;
 }
 
-export interface StreamJoined<K, V, VOther> extends Omit<Joined<K, V>, 'gracePeriodMs'> {
+/** How an operator's store is kept; the same choices as for stores of processors (`Stores`). */
+export interface StoreOptions {
+  /** False: what is stored is lost when the task moves. */
+  readonly logging?: boolean;
+  /** More settings of the changelog topic, in Kafka's names. */
+  readonly changelogConfig?: Readonly<Record<string, string>>;
+  /** False: in memory, and replayed from the changelog whenever the task is opened. */
+  readonly persistent?: boolean;
+  /** Entries kept decoded, of each of its stores in each task. It changes no result: there is no record cache. */
+  readonly cacheEntriesMax?: number;
+}
+
+/** Errors: TOPOLOGY_INVALID, from `Topology.addStateStore`. */
+export function storeSettings({
+  logging = true,
+  changelogConfig,
+  persistent,
+  cacheEntriesMax,
+}: StoreOptions): Pick<StoreSpec, 'changelog' | 'changelogConfig' | 'persistent' | 'cacheEntriesMax'> {
+  return {
+    changelog: logging,
+    ...(changelogConfig === undefined ? {} : { changelogConfig }),
+    ...(persistent === undefined ? {} : { persistent }),
+    ...(cacheEntriesMax === undefined ? {} : { cacheEntriesMax }),
+  };
+}
+
+export interface StreamJoined<K, V, VOther> extends Omit<Joined<K, V>, 'gracePeriodMs'>, StoreOptions {
   /** Names the join's stores, and so their changelogs. */
   readonly storeName?: string;
   readonly otherValueSerde?: SerdeFor<NonNullable<VOther>>;
-  /** False: the windows are lost when the task moves. */
-  readonly logging?: boolean;
 }
 
 /** Of a left or outer join. */
@@ -119,12 +144,10 @@ export interface OuterStreamJoined<K, V, VOther> extends StreamJoined<K, V, VOth
   readonly idleMs?: number;
 }
 
-export interface Materialized<K, V> {
+export interface Materialized<K, V> extends StoreOptions {
   readonly name?: string;
   readonly keySerde?: Serde<K>;
   readonly valueSerde?: Serde<V>;
-  /** False: the table is lost when the task moves. */
-  readonly logging?: boolean;
   /** Keeps the rows of the past too; the table needs a name then. */
   readonly versioned?: VersionedOptions;
 }

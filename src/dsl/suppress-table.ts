@@ -4,7 +4,7 @@ import type { KTable } from './api.ts';
 import type { DslGraph, TableHandle, WindowClose } from './dsl-graph.ts';
 import { bufferKeySerde, bufferRowSerde } from './operators/suppress-buffer.ts';
 import { TableSuppress, type TableSuppressOptions, tableSuppressView } from './operators/table-suppress.ts';
-import { invalidTopology, needSerde } from './options.ts';
+import { invalidTopology, needSerde, storeSettings } from './options.ts';
 import { checkSuppressed, type Suppressed } from './suppressed.ts';
 import type { Demand } from './table-view.ts';
 import type { Windowed } from './windows.ts';
@@ -52,7 +52,7 @@ export function suppressTable<K, V>(
       kind: 'key-value',
       keySerde: bufferKeySerde(keySerde) as Serde<unknown>,
       valueSerde: bufferRowSerde(valueSerde) as Serde<unknown>,
-      changelog: suppressed.logging ?? true,
+      ...storeSettings(suppressed),
     },
     [node],
   );

@@ -1,5 +1,5 @@
 /** What `KTable.suppress` takes, and when a row of it is due. Names and meanings are Kafka Streams' (`Suppressed`). */
-import { invalidTopology, type Named } from './options.ts';
+import { invalidTopology, type Named, type StoreOptions } from './options.ts';
 
 /** Rows and bytes (of keys and values) that are held back at most; both open when absent. */
 export interface BufferLimits {
@@ -15,10 +15,7 @@ export type SuppressBuffer =
   | StrictBuffer
   | (BufferLimits & { readonly whenFull: 'emitEarlyWhenFull' | 'shutDownWhenFull' });
 
-interface BufferSettings extends Named {
-  /** False: what is held back is lost when the task moves. */
-  readonly logging?: boolean;
-}
+interface BufferSettings extends Named, StoreOptions {}
 
 /** Holds each row back until so much time has passed, by the table's records; later changes replace it. */
 export interface UntilTimeLimit extends BufferSettings {

@@ -64,7 +64,7 @@ function windowedTable<K, V, A>(
     initializer: fold.initializer,
     merger: fold.merger,
     retentionMs: materialized?.retentionMs,
-    logging: materialized?.logging,
+    settings: materialized ?? {},
     keySerde: materialized?.keySerde ?? stream.keySerde,
     valueSerde: asSerde(materialized?.valueSerde) ?? fold.defaultSerde,
   });

@@ -12,7 +12,14 @@ import { StreamSessionAggregate } from './operators/stream-session-aggregate.ts'
 import { StreamSlidingAggregate } from './operators/stream-sliding-aggregate.ts';
 import { StreamWindowAggregate } from './operators/stream-window-aggregate.ts';
 import { windowMarkSerde, windowPlacement, windowRowSerde } from './operators/window-clock.ts';
-import { type Aggregator, type Initializer, invalidTopology, needSerde } from './options.ts';
+import {
+  type Aggregator,
+  type Initializer,
+  invalidTopology,
+  needSerde,
+  type StoreOptions,
+  storeSettings,
+} from './options.ts';
 import type { Demand, TableView } from './table-view.ts';
 import { timestampedSerde, type ValueAndTimestamp } from './timestamped.ts';
 import type { EmitStrategy, Merger } from './windowed-options.ts';
@@ -35,7 +42,7 @@ export interface WindowedTableOptions<K, A> {
   /** Needed for sessions. */
   readonly merger: Merger<K, A> | undefined;
   readonly retentionMs: number | undefined;
-  readonly logging: boolean | undefined;
+  readonly settings: StoreOptions;
   readonly keySerde: Serde<K> | undefined;
   readonly valueSerde: Serde<A> | undefined;
 }
@@ -78,19 +85,19 @@ export class WindowedTable<K, A> {
 
   /** Errors: TOPOLOGY_INVALID when a serde is missing or the store's name is taken. */
   addStores(nodes: readonly string[]): void {
-    const { graph, windows, store, logging, keySerde, valueSerde } = this.#options;
+    const { graph, windows, store, keySerde, valueSerde } = this.#options;
     const hint = `give ${store} materialized: { keySerde, valueSerde }`;
     const keys = needSerde('key', store, hint, keySerde);
     const values = needSerde('value', store, hint, valueSerde);
     const isSession = windows.type === 'session';
-    const changelog = logging ?? true;
+    const settings = storeSettings(this.#options.settings);
     graph.addStore(
       {
         name: store,
         kind: isSession ? 'session' : 'window',
         keySerde: keys as Serde<unknown>,
         valueSerde: (isSession ? values : timestampedSerde(values)) as Serde<unknown>,
-        changelog,
+        ...settings,
         retentionMs: this.#retentionMs,
         placement: 'record-key',
         expiry: 'operator',
@@ -103,7 +110,7 @@ export class WindowedTable<K, A> {
         kind: 'key-value',
         keySerde: windowRowSerde(keys) as Serde<unknown>,
         valueSerde: windowMarkSerde as Serde<unknown>,
-        changelog,
+        ...settings,
         companion: true,
         placement: windowPlacement(keys as Serde<unknown>),
       },

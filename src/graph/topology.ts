@@ -7,6 +7,7 @@
 import { StreamsError } from '../base/errors.ts';
 import type { Serde } from '../serde/serde.ts';
 import { type AsyncStep, obstacleToCalls } from './async-step.ts';
+import { checkStore } from './check-store.ts';
 import { describeDot, describeJson, describeText, type TopologyJson } from './describe.ts';
 import type {
   GlobalStoreSpec,
@@ -196,6 +197,8 @@ export class Topology {
         `global store ${store.name} has to be of kind key-value and without a changelog`,
         'its topic is its changelog',
       );
+    if (store.persistent === false)
+      throw invalid(`global store ${store.name} cannot be in memory alone`, 'leave persistent out');
     this.#claimTopic(topic, source);
     this.#globals.set(store.name, {
       store,
@@ -360,11 +363,7 @@ export class Topology {
 
   #defineStore(spec: StoreSpec): void {
     this.#checkStoreName(spec.name);
-    if (spec.kind === 'versioned' && !((spec.historyRetentionMs ?? -1) >= 0))
-      throw invalid(
-        `versioned store ${spec.name} needs its historyRetentionMs`,
-        'in milliseconds: how far back a version can be read or put',
-      );
+    checkStore(spec);
     this.#stores.set(spec.name, spec);
   }
 

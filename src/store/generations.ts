@@ -97,6 +97,7 @@ export class Generations {
   /** Ranges of which only the first entries were read, by the range that was asked for. */
   readonly #parts = new Map<string, LoadedRange>();
   readonly #cache: LRUCache<string, StateEntry>;
+  #whole: LoadedRange | undefined;
   readonly #undo: Undo[] = [];
   /** Rises when sealed changes have gone to disk. */
   version = 0;
@@ -111,14 +112,26 @@ export class Generations {
       this.#open.entries.get(key) ??
       this.#sealed?.entries.get(key) ??
       this.#batch.get(key) ??
-      this.#cache.get(key)
+      this.#cache.get(key) ??
+      this.#readWhole(key)
     );
+  }
+
+  #readWhole(key: string): StateEntry | undefined {
+    if (this.#whole === undefined) return undefined;
+    return this.#whole.entries.get(key) ?? { bytes: null, decoded: undefined, keyBytes: undefined };
   }
 
   /** Arguments: `keyBytes`, the bytes behind `key`, spare their making at the seal. */
   write(key: string, bytes: Buffer | null, decoded: unknown, keyBytes?: Buffer): void {
     this.#undo.push({ key, previous: this.#open.entries.get(key) });
     this.#open.set(key, { bytes, decoded, keyBytes });
+  }
+
+  /** Takes the whole store, so that nothing has to be loaded any more; for a view that nobody writes. */
+  loadedWhole(entries: Iterable<readonly [string, Buffer]>): void {
+    this.loadedRange('', mapKeyEnd, entries);
+    this.#whole = this.#ranges.get(rangeId('', mapKeyEnd));
   }
 
   /** Takes what was loaded from disk; an entry that is newer in memory stays. */

@@ -59,6 +59,10 @@ export class GlobalState {
     return this.#state.getCommitted(store, key);
   }
 
+  committedView(store: string): TaskState {
+    return this.#state.committedView(store);
+  }
+
   close(): Promise<void> {
     return this.#state.close();
   }

@@ -287,6 +287,14 @@ export class TaskState {
     return new TaskState(this.#store(store).backend, [store], 1);
   }
 
+  /** Of a `committedView`: brings the whole store into memory, for good. */
+  async loadWhole(store: string): Promise<void> {
+    const entries: [string, Buffer][] = [];
+    for await (const page of this.scanCommitted(store, 1_000))
+      for (const { key, value } of page) entries.push([mapKey(key), value]);
+    this.generations(store).loadedWhole(entries);
+  }
+
   async sizeBytes(): Promise<number> {
     return (await this.#backend.sizeBytes()) + (await this.#memory.sizeBytes());
   }

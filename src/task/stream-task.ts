@@ -161,6 +161,16 @@ export class StreamTask {
     return this.#asyncSteps?.waiting ?? false;
   }
 
+  /** True while queued records wait for an input that has none: until it brings one, or may be passed over. */
+  get waitsForInputs(): boolean {
+    return this.#inputs.waiting;
+  }
+
+  /** Inputs of which records are queued. */
+  get queuedInputs(): TopicPartition[] {
+    return [...this.#inputs.queues].filter(({ count }) => count > 0);
+  }
+
   /** Calls of async steps, and how many are under way now. */
   get calls(): CallCounters & { readonly underWay: number } {
     const { counters, callsUnderWay } = this.#asyncSteps ?? { counters: noCalls, callsUnderWay: 0 };
@@ -201,10 +211,16 @@ export class StreamTask {
     return this.#inputs.prepare(batches);
   }
 
-  /** Processes up to `recordsMax` queued records; returns how many. Fewer when one waits for its calls. */
-  async processRound(recordsMax: number): Promise<number> {
+  /**
+   * Processes up to `recordsMax` queued records; returns how many. Fewer when one waits for its calls, or for an
+   * input without a record that `mayPass` does not let it go past.
+   */
+  async processRound(
+    recordsMax: number,
+    mayPass: (input: TopicPartition) => boolean = () => true,
+  ): Promise<number> {
     this.#asyncSteps?.lookAhead(this.#inputs.queues);
-    const round = this.#inputs.choose(recordsMax, (queue) => this.#take(queue));
+    const round = this.#inputs.choose(recordsMax, (queue) => this.#take(queue), mayPass);
     if (round.length === 0) return 0;
     const requests: LoadRequest[] = [];
     for (const { source, record } of round)

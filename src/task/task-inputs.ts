@@ -32,6 +32,8 @@ export class TaskInputs {
   readonly #taskId: string;
   readonly #queues = new Map<string, RecordQueue>();
   readonly #streamTimeMs: () => number;
+  /** True when records are queued and wait for one of an input that has none. */
+  waiting = false;
 
   /** `streamTimeMs`: for timestamp extractors. */
   constructor(plan: TaskPlan, applicationId: string, streamTimeMs: () => number) {
@@ -70,6 +72,7 @@ export class TaskInputs {
   }
 
   clear(): void {
+    this.waiting = false;
     for (const queue of this.#queues.values()) queue.clear();
   }
 
@@ -108,14 +111,31 @@ export class TaskInputs {
   /**
    * Up to `recordsMax` records, always from the queue whose head has the smallest timestamp. Records of other
    * inputs wait with one that `take` does not give: what a record meets does not depend on how long calls take.
+   * They wait too while an input without a record may not be passed over: its next one may be the earliest.
    */
-  choose(recordsMax: number, take: (queue: RecordQueue) => DecodedRecord | undefined): DecodedRecord[] {
+  choose(
+    recordsMax: number,
+    take: (queue: RecordQueue) => DecodedRecord | undefined,
+    mayPass: (input: TopicPartition) => boolean,
+  ): DecodedRecord[] {
     const round: DecodedRecord[] = [];
+    /** Found out once a round: nothing is polled meanwhile. */
+    const passed = new Set<RecordQueue>();
+    this.waiting = false;
     while (round.length < recordsMax) {
       let chosen: RecordQueue | undefined;
       let earliestMs = Number.POSITIVE_INFINITY;
       for (const queue of this.#queues.values()) {
-        if (queue.count === 0) continue;
+        if (queue.count === 0) {
+          if (passed.has(queue)) continue;
+          // A task with one input has nobody to wait for.
+          if (this.queued > 0 && !mayPass(queue)) {
+            this.waiting = true;
+            return round;
+          }
+          passed.add(queue);
+          continue;
+        }
         const headMs = queue.headTimestamp();
         if (chosen !== undefined && headMs >= earliestMs) continue;
         chosen = queue;

@@ -20,13 +20,14 @@ import { type Logger, silentTelemetry } from '../base/telemetry-port.ts';
 import type { OutgoingRecord, RecordBatch } from '../broker/broker-port.ts';
 import { deadLetterPolicy } from '../failure/failure-policy.ts';
 import type { GlobalStoreSpec } from '../graph/node.ts';
-import type { Record } from '../graph/processor.ts';
+import type { Record, StateStore } from '../graph/processor.ts';
 import type { Topology } from '../graph/topology.ts';
 import type { Serde } from '../serde/serde.ts';
 import { GlobalState } from '../store/global-state.ts';
 import { openMemoryBackend } from '../store/memory-backend.ts';
 import { TaskState } from '../store/task-state.ts';
 import { GlobalStores, globalRows } from '../task/global-stores.ts';
+import { viewWhole } from '../task/store-view.ts';
 import { StreamTask } from '../task/stream-task.ts';
 import { bindPatterns, externalTopics, planApplication, storesOf } from '../task/task-plan.ts';
 
@@ -232,8 +233,35 @@ export class TopologyTestDriver {
     } while (this.#sinceCommit > 0);
   }
 
-  /** The committed value of a key, as a query sees it. */
-  async store<K, V>(name: string, key: K): Promise<V | undefined> {
+  /**
+   * A store as it is now, whole and of any kind, to be read with its own methods (`ReadOnlyKeyValueStore`,
+   * `VersionedKeyValueStore`, `ReadOnlyWindowStore`, `ReadOnlySessionStore`); with a key, the committed value of the
+   * key in a key-value store. What is not committed yet is not there. A table's store holds
+   * `{ value, timestamp }`, and so do windowed aggregates other than sessions.
+   */
+  async store<S extends StateStore>(name: string): Promise<S>;
+  async store<K, V>(name: string, key: K): Promise<V | undefined>;
+  async store(name: string, ...key: unknown[]): Promise<unknown> {
+    return key.length === 0 ? await this.#wholeStore(name) : await this.#committedValue(name, key[0]);
+  }
+
+  async #wholeStore(name: string): Promise<StateStore> {
+    const global = this.#topology.globalStore(name)?.store;
+    if (global !== undefined)
+      return viewWhole({ state: must(this.#globalState, 'open'), taskStore: undefined }, global);
+    const { state, plan } = this.#taskWith(name);
+    const spec = must(this.#topology.store(name), `the topology has no store ${name}`);
+    return viewWhole({ state, taskStore: plan.taskStore }, spec);
+  }
+
+  #taskWith(store: string): StreamTask {
+    return must(
+      this.#tasks.find(({ plan }) => plan.stores.some(({ spec }) => spec.name === store)),
+      `no task has store ${store}`,
+    );
+  }
+
+  async #committedValue<K, V>(name: string, key: K): Promise<V | undefined> {
     const global = this.#topology.globalStore(name)?.store;
     const spec = must(global ?? this.#topology.store(name), `the topology has no store ${name}`);
     const keyBytes = spec.keySerde.serialize(key, name) as Buffer;
@@ -241,11 +269,7 @@ export class TopologyTestDriver {
       const row = await this.#globalState?.getCommitted(name, keyBytes);
       return row === undefined ? undefined : (spec.valueSerde.deserialize(row, name) as V);
     }
-    const task = must(
-      this.#tasks.find(({ plan }) => plan.stores.some((store) => store.spec.name === name)),
-      `no task has store ${name}`,
-    );
-    const bytes = await task.state.getCommitted(name, keyBytes);
+    const bytes = await this.#taskWith(name).state.getCommitted(name, keyBytes);
     return bytes === undefined ? undefined : (spec.valueSerde.deserialize(bytes, name) as V);
   }
 

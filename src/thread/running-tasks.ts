@@ -14,6 +14,7 @@ import type { TaskState } from '../store/task-state.ts';
 import { StreamTask } from '../task/stream-task.ts';
 import type { TaskPlan } from '../task/task-plan.ts';
 import type { GlobalTables } from './global-tables.ts';
+import { InputPatience } from './input-patience.ts';
 import type { ThreadOptions } from './thread-options.ts';
 import { WallClockGate } from './wall-clock-gate.ts';
 
@@ -26,8 +27,9 @@ interface RunningTask {
   preparing: boolean;
   prepareError: StreamsError | undefined;
   retryPrepareAtMs: number;
-  /** Its inputs are not polled: it waits for schemas or calls and has enough queued. */
-  paused: boolean;
+  readonly patience: InputPatience;
+  /** Inputs that are not polled: the task waits for schemas, calls or another input, and has enough queued. */
+  paused: readonly TopicPartition[];
 }
 
 const roundRecordsMax = 1_000;
@@ -117,7 +119,8 @@ export class RunningTasks {
       preparing: false,
       prepareError: undefined,
       retryPrepareAtMs: 0,
-      paused: false,
+      patience: new InputPatience(settings.maxTaskIdleMs, clock),
+      paused: [],
     };
     this.#running.set(plan.taskId, running);
     for (const { topic, partition } of plan.inputs)
@@ -161,13 +164,14 @@ export class RunningTasks {
       const { task, unprepared, preparing, wallClock } = running;
       this.#pauseWhileWaiting(running);
       // What a paused task holds must not keep the others from reading.
-      if (running.paused) pausedBytes += task.queuedBytes;
+      if (running.paused.length > 0) pausedBytes += task.queuedBytes;
       else {
         queued += task.queued;
         queuedBytes += task.queuedBytes;
       }
-      if (unprepared.length === 0 && task.queued > 0 && !task.waitsForCalls) idle = false;
-      if (wallClock.waiting || preparing || task.waitsForCalls) gated = true;
+      const waits = task.waitsForCalls || task.waitsForInputs;
+      if (unprepared.length === 0 && task.queued > 0 && !waits) idle = false;
+      if (wallClock.waiting || preparing || waits) gated = true;
     }
     if (queued >= settings.bufferedRecordsMax || queuedBytes >= settings.bufferedBytesMax) {
       // Full of records that wait for their schemas or calls: nothing to do, and no reason to spin.
@@ -193,6 +197,7 @@ export class RunningTasks {
       if (running === undefined) continue;
       // Into the queue in any case: the queue's head is what keeps the committed offset below these records.
       running.task.enqueue(batch);
+      running.patience.arrived(batch.topic);
       running.unprepared.push(batch);
       this.#recordBytes = Math.max(1, running.task.queuedBytes / running.task.queued);
     }
@@ -227,7 +232,9 @@ export class RunningTasks {
     const { task } = running;
     try {
       if (!this.#prepare(running)) return;
-      await task.processRound(roundRecordsMax);
+      await task.processRound(roundRecordsMax, (input) =>
+        running.patience.mayPass(input, () => this.#consumerOrThrow().atEnd(input)),
+      );
       await task.fireEventTimers();
       await task.punctuateWallClock(clock.nowMs());
       await running.wallClock.fire(task, this.position);
@@ -288,13 +295,23 @@ export class RunningTasks {
     const hasEnough = task.queued >= pollRecordsMax || task.queuedBytes >= bufferedBytesMax / 4;
     // Calls come and go all the time: once paused, half of it has to go before the client is asked for more.
     const hasHalf = task.queued >= pollRecordsMax / 2 || task.queuedBytes >= bufferedBytesMax / 8;
-    const shouldPause = task.hasAsyncSteps
-      ? hasEnough || (running.paused && hasHalf)
-      : unprepared.length > 0 && hasEnough;
-    if (shouldPause === running.paused) return;
-    running.paused = shouldPause;
-    if (shouldPause) this.#consumerOrThrow().pause(task.plan.inputs);
-    else this.#consumerOrThrow().resume(task.plan.inputs);
+    const isPaused = running.paused.length > 0;
+    const enough = hasEnough || (isPaused && hasHalf);
+    if (task.hasAsyncSteps ? enough : unprepared.length > 0 && hasEnough)
+      this.#pauseOnly(running, task.plan.inputs);
+    // The input that it waits for has to be read on, or it would wait for ever.
+    else this.#pauseOnly(running, task.waitsForInputs && enough ? task.queuedInputs : []);
+  }
+
+  #pauseOnly(running: RunningTask, inputs: readonly TopicPartition[]): void {
+    const { paused } = running;
+    const isIn = (list: readonly TopicPartition[], { topic }: TopicPartition): boolean =>
+      list.some((other) => other.topic === topic);
+    const gone = paused.filter((input) => !isIn(inputs, input));
+    const added = inputs.filter((input) => !isIn(paused, input));
+    if (gone.length > 0) this.#consumerOrThrow().resume(gone);
+    if (added.length > 0) this.#consumerOrThrow().pause(added);
+    running.paused = inputs;
   }
 
   async close(): Promise<void> {

@@ -25,6 +25,8 @@ export interface ThreadSettings {
   readonly bufferedBytesMax: number;
   readonly cacheEntriesMax: number;
   readonly timestampAheadMsMax: number;
+  /** See `InputPatience`. */
+  readonly maxTaskIdleMs: number;
   /** Unchanged offsets are committed again after so long, or the broker forgets them. */
   readonly recommitMs: number;
   /** What closing may take when the loop has failed. */

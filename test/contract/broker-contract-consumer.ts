@@ -167,6 +167,39 @@ export function consumerContract(bench: () => BrokerBench): void {
       await consumer.close();
     });
 
+    it('knows whether it has delivered all that is there, markers of transactions apart', async () => {
+      const topic = await bench().topic('ends');
+      const at = { topic, partition: 0 };
+      const producer = await bench().producer(bench().name('ends'));
+      const write = async (...values: string[]): Promise<void> => {
+        await producer.begin();
+        await producer.send(values.map((value) => record(topic, value)));
+        await producer.commit();
+      };
+      await write('a', 'b', 'c');
+      const consumer = await bench().consumer();
+      await consumer.assign([{ ...at, offset: 0 }]);
+      assert.equal(consumer.atEnd(at), false, 'nothing was read yet');
+      await bench().eventually('a first record', async () => {
+        return (await poll(consumer, 1)).length > 0;
+      });
+      assert.equal(consumer.atEnd(at), false, 'two are still to come');
+      await bench().take(consumer, 2);
+      const untilAtEnd = () =>
+        bench().eventually('the end', async () => {
+          assert.deepEqual(await poll(consumer), []);
+          return consumer.atEnd(at);
+        });
+      await untilAtEnd();
+      await write('d');
+      await bench().take(consumer, 1);
+      await untilAtEnd();
+      await consumer.seek({ ...at, offset: 0 });
+      assert.equal(consumer.atEnd(at), false, 'there is much ahead again');
+      await producer.close();
+      await consumer.close();
+    });
+
     it('adds partitions and leaves those it has as they are', async () => {
       const topic = await bench().topic('add', 2);
       await bench().write(topic, ['a', 'b'], 0);

@@ -17,7 +17,15 @@ const seedsMax = 500;
 const project = fileURLToPath(new URL('../../../', import.meta.url));
 
 function copyEngine(folder: string): void {
-  for (const part of ['dist/src', 'dist/topology', 'dist/test/simulation', 'dist/test/support', 'schemas'])
+  for (const part of [
+    'dist/src',
+    'dist/topology',
+    'dist/test/simulation',
+    'dist/test/oracle',
+    'dist/test/vectors',
+    'dist/test/support',
+    'schemas',
+  ])
     cpSync(join(project, part), join(folder, part), { recursive: true });
   cpSync(join(project, 'package.json'), join(folder, 'package.json'));
   symlinkSync(join(project, 'node_modules'), join(folder, 'node_modules'));

@@ -31,6 +31,7 @@ export function withPolls(
         unassign: (partitions) => consumer.unassign(partitions),
         poll: (how) => poll(consumer, how, options.clientId),
         position: (partition) => consumer.position(partition),
+        atEnd: (partition) => consumer.atEnd(partition),
         seek: (partition) => consumer.seek(partition),
         pause: (partitions) => consumer.pause(partitions),
         resume: (partitions) => consumer.resume(partitions),

@@ -161,6 +161,7 @@ function streamsSettings(settings: Settings): StreamsSettings {
     ...(settings.zone === '' ? {} : { clientTags: { zone: settings.zone } }),
     rackAwareAssignmentTags: ['zone'],
     cacheEntriesMax: settings.cacheEntriesMax,
+    maxTaskIdleMs: settings.maxTaskIdleMs,
     timestampAheadMsMax: settings.timestampAheadMsMax,
   };
 }

@@ -190,6 +190,16 @@ export const settingRows = {
     max: 10_000_000,
     meaning: 'Above it the instance commits, closes and ends with code 5, to be started again. 0: no budget.',
   },
+  maxTaskIdleMs: {
+    name: 'MILLRACE_MAX_TASK_IDLE_MS',
+    kind: 'integer',
+    fallback: '0',
+    unit: 'ms',
+    min: -1,
+    max: 3_600_000,
+    meaning:
+      'How long a task waits for an input that was read to its end, before it takes a later record of another. -1: not even for what is on the broker.',
+  },
   timestampAheadMsMax: {
     name: 'MILLRACE_TIMESTAMP_AHEAD_MS_MAX',
     kind: 'integer',

@@ -157,6 +157,10 @@ class SimulatedConsumer implements Consumer {
     }));
   }
 
+  atEnd(partition: TopicPartition): boolean {
+    return this.#inner.atEnd(partition);
+  }
+
   position({ topic, partition }: TopicPartition): number {
     return must(this.#delivered.get(partitionKey(topic, partition)), 'the partition is not assigned').offset;
   }

@@ -15,6 +15,7 @@ import type { KeyValueStore, Processor, ProcessorContext, Record } from '../../.
 import { Topology } from '../../../src/graph/topology.ts';
 import { longSerde, type Serde, stringSerde } from '../../../src/serde/serde.ts';
 import { MemoryDisk } from '../../../src/store/memory-backend.ts';
+import { changedBroker, withPolls } from '../../support/changed-broker.ts';
 import { eventually } from '../../support/eventually.ts';
 
 class Count implements Processor<string, string, string, number> {
@@ -75,20 +76,8 @@ async function produce(broker: Broker, count: number, keys = 5): Promise<void> {
 }
 
 /** Methods of `changes` go before the broker's own; the rest is passed on. */
-function changed(broker: Broker, changes: Partial<Broker>): Broker {
-  return {
-    kind: broker.kind,
-    admin: broker.admin,
-    openConsumer: (options) => broker.openConsumer(options),
-    joinGroup: (options) => broker.joinGroup(options),
-    openProducer: (options) => broker.openProducer(options),
-    close: () => broker.close(),
-    ...changes,
-  };
-}
-
 function withProducer(broker: Broker, change: (producer: Producer) => Partial<Producer>): Broker {
-  return changed(broker, {
+  return changedBroker(broker, {
     openProducer: async (options) => {
       const producer = await broker.openProducer(options);
       return {
@@ -268,24 +257,10 @@ describe('an instance', () => {
     let opened = 0;
     const disk = new MemoryDisk();
     const app = application(
-      changed(broker, {
-        openConsumer: async (options) => {
-          const consumer = await broker.openConsumer(options);
-          return {
-            assign: (partitions) => consumer.assign(partitions),
-            unassign: (partitions) => consumer.unassign(partitions),
-            poll: (how) => {
-              if (refusals > 0 && refusals-- > 0)
-                return Promise.reject(new StreamsError('BROKER_UNAVAILABLE', 'away (injected)'));
-              return consumer.poll(how);
-            },
-            position: (partition) => consumer.position(partition),
-            seek: (partition) => consumer.seek(partition),
-            pause: (partitions) => consumer.pause(partitions),
-            resume: (partitions) => consumer.resume(partitions),
-            close: () => consumer.close(),
-          };
-        },
+      withPolls(broker, (consumer, how) => {
+        if (refusals > 0 && refusals-- > 0)
+          return Promise.reject(new StreamsError('BROKER_UNAVAILABLE', 'away (injected)'));
+        return consumer.poll(how);
       }),
       {
         open: (taskId) => {
