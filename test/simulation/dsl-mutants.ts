@@ -46,8 +46,8 @@ export const dslMutants: readonly (Mutant & { readonly family: string })[] = [
     patches: [
       {
         file: 'dsl/suppress-table.js',
-        find: 'changelog: suppressed.logging ?? true',
-        replace: 'changelog: false',
+        find: '...storeSettings(suppressed),',
+        replace: '...storeSettings(suppressed), changelog: false,',
       },
     ],
   },
