@@ -160,11 +160,12 @@ export class RunningTasks {
     let pausedBytes = 0;
     let idle = true;
     let gated = false;
+    const isFull = this.#isFull();
     for (const running of this.#running.values()) {
       const { task, unprepared, preparing, wallClock } = running;
-      this.#pauseWhileWaiting(running);
-      // What a paused task holds must not keep the others from reading.
-      if (running.paused.length > 0) pausedBytes += task.queuedBytes;
+      this.#pauseWhileWaiting(running, isFull);
+      // What a task holds that is paused, or that waits for an input, must not keep that one or the others from reading.
+      if (running.paused.length > 0 || task.waitsForInputs) pausedBytes += task.queuedBytes;
       else {
         queued += task.queued;
         queuedBytes += task.queuedBytes;
@@ -289,18 +290,35 @@ export class RunningTasks {
     running.retryPrepareAtMs = clock.monotonicMs() + retryPrepareMs;
   }
 
-  #pauseWhileWaiting(running: RunningTask): void {
+  /** All tasks together have queued what they may. */
+  #isFull(): boolean {
+    const { bufferedRecordsMax, bufferedBytesMax } = this.#options.settings;
+    let records = 0;
+    let bytes = 0;
+    for (const { task } of this.#running.values()) {
+      records += task.queued;
+      bytes += task.queuedBytes;
+    }
+    return records >= bufferedRecordsMax || bytes >= bufferedBytesMax;
+  }
+
+  #pauseWhileWaiting(running: RunningTask, isFull: boolean): void {
     const { task, unprepared } = running;
     const { pollRecordsMax, bufferedBytesMax } = this.#options.settings;
     const hasEnough = task.queued >= pollRecordsMax || task.queuedBytes >= bufferedBytesMax / 4;
     // Calls come and go all the time: once paused, half of it has to go before the client is asked for more.
     const hasHalf = task.queued >= pollRecordsMax / 2 || task.queuedBytes >= bufferedBytesMax / 8;
     const isPaused = running.paused.length > 0;
-    const enough = hasEnough || (isPaused && hasHalf);
-    if (task.hasAsyncSteps ? enough : unprepared.length > 0 && hasEnough)
-      this.#pauseOnly(running, task.plan.inputs);
-    // The input that it waits for has to be read on, or it would wait for ever.
-    else this.#pauseOnly(running, task.waitsForInputs && enough ? task.queuedInputs : []);
+    if (task.waitsForInputs) {
+      // The input that it waits for has to be read on, or it would wait for ever; so would many tasks that each wait
+      // with a little, and together fill the buffers.
+      this.#pauseOnly(running, hasEnough || isFull || isPaused ? task.queuedInputs : []);
+      return;
+    }
+    const shouldPause = task.hasAsyncSteps
+      ? hasEnough || (isPaused && hasHalf)
+      : unprepared.length > 0 && hasEnough;
+    this.#pauseOnly(running, shouldPause ? task.plan.inputs : []);
   }
 
   #pauseOnly(running: RunningTask, inputs: readonly TopicPartition[]): void {

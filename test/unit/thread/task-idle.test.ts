@@ -17,6 +17,8 @@ import { withPolls } from '../../support/changed-broker.ts';
 import { eventually } from '../../support/eventually.ts';
 
 const early = { topic: 'early', partition: 0 };
+const partitions = 4;
+const allPartitions = [0, 1, 2, 3];
 
 describe('the patience of a task with an input of which it has no record', () => {
   const cases = [
@@ -62,7 +64,7 @@ describe('the patience of a task with an input of which it has no record', () =>
   });
 });
 
-describe('an instance whose task reads two inputs', () => {
+describe('an instance whose tasks read two inputs', () => {
   let broker: Broker;
   let app: StreamsApp | undefined;
   let seen: string[];
@@ -73,8 +75,8 @@ describe('an instance whose task reads two inputs', () => {
   beforeEach(async () => {
     broker = await openEmbeddedBroker({ backend: undefined, clock: wallClock });
     await broker.admin.createTopics([
-      { name: 'early', partitions: 1 },
-      { name: 'late', partitions: 1 },
+      { name: 'early', partitions },
+      { name: 'late', partitions },
     ]);
     seen = [];
     brings = () => true;
@@ -86,9 +88,11 @@ describe('an instance whose task reads two inputs', () => {
     await broker.close();
   });
 
-  async function send(topic: string, ...times: number[]): Promise<void> {
+  const send = (topic: string, ...times: number[]): Promise<void> => sendTo(0, topic, times);
+
+  async function sendTo(partition: number, topic: string, times: readonly number[]): Promise<void> {
     const producer = await broker.openProducer({ clientId: 'test' });
-    const rest = { topic, partition: 0, key: Buffer.from('k'), headers: [] };
+    const rest = { topic, partition, key: Buffer.from('k'), headers: [] };
     await producer.send(
       times.map((timestamp) => ({ ...rest, timestamp, value: Buffer.from(String(timestamp)) })),
     );
@@ -100,8 +104,8 @@ describe('an instance whose task reads two inputs', () => {
     // Decided before the poll: the test may change its mind while the poll is under way.
     const held = ['early', 'late'].filter((topic) => !brings(topic));
     const kept: PartitionOffset[] = [];
-    for (const topic of held) {
-      const at = { topic, partition: 0 };
+    for (const [topic, partition] of held.flatMap((name) => allPartitions.map((p) => [name, p] as const))) {
+      const at = { topic, partition };
       try {
         kept.push({ ...at, offset: consumer.position(at) });
       } catch {
@@ -137,7 +141,7 @@ describe('an instance whose task reads two inputs', () => {
   }
 
   const untilSeen = (count: number) => eventually(() => seen.length === count, { what: `${count} records` });
-  const queued = () => app?.status().tasks[0]?.queued;
+  const queued = () => app?.status().tasks.reduce((sum, task) => sum + task.queued, 0);
 
   it('waits for what is on the broker and not yet here, and takes it first', async () => {
     await send('late', 100, 110);
@@ -186,5 +190,22 @@ describe('an instance whose task reads two inputs', () => {
     brings = () => true;
     await untilSeen(30_001);
     assert.equal(seen[0], '10');
+  });
+
+  it('reads on when many tasks that wait have filled the buffers together, none of them its share', async () => {
+    pollRecordsMax = 500;
+    for (const partition of allPartitions) {
+      await sendTo(
+        partition,
+        'late',
+        Array.from({ length: 2_500 }, (_, n) => 1_000 + n),
+      );
+      await sendTo(partition, 'early', [10]);
+    }
+    brings = (topic) => topic === 'late';
+    await start(0);
+    await eventually(() => (queued() ?? 0) >= 8_000, { what: 'the buffers to be full' });
+    brings = () => true;
+    await untilSeen(4 * 2_501);
   });
 });
