@@ -194,7 +194,11 @@ class StateMover {
       // Before anything is made: what cannot be moved is refused, and so is what is not read.
       const placements = new Map(changelogs.map((changelog) => [changelog, changelog.placement()]));
       await this.#requireRead(plan, changelogs);
-      await this.#ensure({ name: repartitionPlanTopic(this.#applicationId), partitions: 1, config: {} });
+      await this.#ensure({
+        name: repartitionPlanTopic(this.#applicationId),
+        partitions: 1,
+        config: copyConfig,
+      });
       this.#step('planned');
       for (const changelog of changelogs) {
         const { topic, from } = changelog;
@@ -449,7 +453,12 @@ class StateMover {
     for (;;) {
       try {
         await broker.admin.createTopics([
-          { name, partitions, config: { ...config, ...settings.internalTopicConfig } },
+          // A copy and the notes keep what they hold, whatever the user's settings for internal topics are.
+          {
+            name,
+            partitions,
+            config: { ...config, ...settings.internalTopicConfig, ...(config === copyConfig ? config : {}) },
+          },
         ]);
         return;
       } catch (error) {

@@ -42,6 +42,9 @@ export function placementOf(spec: StoreSpec, subtopology: Subtopology): Placemen
   return { ...byKey(keyOf), merge: () => undefined };
 }
 
+/** How the names of clocks begin that belong to an input or a store. */
+const formerClocks = [inputClock(''), writtenClock(''), observedClock(''), removedClock('')];
+
 /** Of the store of timers and clocks. `kept`: topics that stay as they are; `filled`: partitions that have rows of a store. */
 export function taskStorePlacement(
   subtopology: Subtopology,
@@ -77,6 +80,9 @@ export function taskStorePlacement(
       // What is promised for one partition is not for another one.
       if (isRow(row, 'watermark')) return least;
       if (isRow(row, 'stream') || isRow(row, 'sequence')) return sortableInteger(Math.max(...numbers));
+      // Of an input or a store that the topology had and has no more: nobody reads it.
+      if (formerClocks.some((clock) => row.subarray(0, clockKey(clock).length).equals(clockKey(clock))))
+        return undefined;
       throw refused(row.toString('utf8', 1), 'it is no row of a task that is known here');
     },
   };

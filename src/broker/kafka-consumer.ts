@@ -42,6 +42,8 @@ interface Reading {
   stuckAt?: number;
   /** The offset at which the library has met the end; it says so once. */
   endAt: number;
+  /** Records came since the last assignment or seek. */
+  delivered: boolean;
 }
 
 /** Where a partition stood when the broker was asked about it. */
@@ -78,6 +80,8 @@ export class KafkaPartitionConsumer implements Consumer {
   readonly #readings = new Map<string, Reading>();
   #epochs = 0;
   #polling = false;
+  /** The last poll has taken all that the library had. */
+  #drained = false;
   #checkedMs: number;
   #asking = false;
   #finding: Finding | undefined;
@@ -97,7 +101,16 @@ export class KafkaPartitionConsumer implements Consumer {
     const heardMs = this.#options.clock.monotonicMs();
     for (const { topic, partition, offset } of added) {
       const epoch = ++this.#epochs;
-      const reading = { topic, partition, next: offset, paused: false, heardMs, epoch, endAt: -1 };
+      const reading = {
+        topic,
+        partition,
+        next: offset,
+        paused: false,
+        heardMs,
+        epoch,
+        endAt: -1,
+        delivered: false,
+      };
       this.#readings.set(partitionKey(topic, partition), reading);
     }
   }
@@ -124,6 +137,7 @@ export class KafkaPartitionConsumer implements Consumer {
       const seen = wakeup.count;
       const startedEpoch = this.#epochs;
       const polled = await this.#consume(options.recordsMax);
+      this.#drained = polled.messages.length < options.recordsMax;
       const batches = this.#batches(polled, startedEpoch);
       if (batches.length > 0) return batches;
       const leftMs = deadlineMs - clock.monotonicMs();
@@ -146,11 +160,12 @@ export class KafkaPartitionConsumer implements Consumer {
 
   atEnd(partition: TopicPartition): boolean {
     const reading = this.#reading(partition);
-    if (reading.endAt >= reading.next) return true;
-    // The library tells of the end only when another fetch has come back empty. Till then: behind the last record
-    // of a transaction lies its marker, which is never delivered.
     const high = this.#highOffset(reading);
-    return high !== undefined && reading.next >= high - 1;
+    // What the library has fetched since lies in its queue, unless the last poll has emptied that.
+    if (reading.endAt >= reading.next) return this.#drained || high === reading.endAt;
+    // It tells of the end only when another fetch has come back empty. Till then: behind the last record of a
+    // transaction lies its marker, which is never delivered.
+    return this.#drained && reading.delivered && high !== undefined && reading.next >= high - 1;
   }
 
   #highOffset({ topic, partition }: Reading): number | undefined {
@@ -168,7 +183,6 @@ export class KafkaPartitionConsumer implements Consumer {
   seek(target: PartitionOffset): Promise<void> {
     const reading = this.#reading(target);
     reading.next = target.offset;
-    reading.endAt = -1;
     reading.epoch = ++this.#epochs;
     reading.heardMs = this.#options.clock.monotonicMs();
     this.#reposition([reading]);
@@ -252,12 +266,17 @@ export class KafkaPartitionConsumer implements Consumer {
   #deliver(reading: Reading, messages: readonly NativeMessage[]): RecordBatch {
     const last = messages[messages.length - 1] as NativeMessage;
     reading.next = last.offset + 1;
+    reading.delivered = true;
     reading.heardMs = this.#options.clock.monotonicMs();
     return new KafkaRecordBatch(reading.topic, reading.partition, messages);
   }
 
   /** Makes the library read on at `next`; what it prefetched is dropped. */
   #reposition(readings: readonly Reading[]): void {
+    for (const reading of readings) {
+      reading.endAt = -1;
+      reading.delivered = false;
+    }
     this.#native('cannot seek', (client) => {
       client.incrementalUnassign(readings.map(nativePartition));
       client.incrementalAssign(

@@ -44,6 +44,7 @@ export interface ExpiryOptions {
   readonly remove: (entry: Buffer) => void;
 }
 
+/** Removed at once, and once between two commits; more when more was put since the last time, or a store would grow. */
 const rowsAtOnce = 1_000;
 
 export class Expiry {
@@ -52,6 +53,8 @@ export class Expiry {
   #asked: { readonly fromMs: number; readonly endMs: number } | undefined;
   /** The generations' version before which loading more would bring the rows that are deleted already. */
   #storedAfter = -1;
+  /** Since something has been left to remove. Only a measure: puts that were undone count too. */
+  #puts = 0;
 
   constructor(options: ExpiryOptions) {
     this.#options = options;
@@ -66,6 +69,7 @@ export class Expiry {
   /** Takes the time of a put, and removes what was loaded for it. False: too old to be stored. */
   observe(timestampMs: number): boolean {
     const { store, clocks } = this.#options;
+    this.#puts++;
     if (timestampMs > (clocks.clock(observedClock(store)) ?? -1))
       clocks.setClock(observedClock(store), timestampMs);
     if (this.#asked !== undefined) this.#remove(this.#asked);
@@ -78,9 +82,10 @@ export class Expiry {
     this.#asked = undefined;
     const fromMs = clocks.clock(removedClock(store)) ?? 0;
     const endMs = Math.floor((this.hiddenMs + 1) / stepMs) * stepMs;
+    if (!(endMs > fromMs)) this.#puts = 0;
     if (!(endMs > fromMs) || generations.version <= this.#storedAfter) return [];
     this.#asked = { fromMs, endMs };
-    return [{ store, ...this.#options.bounds(fromMs, endMs), limit: rowsAtOnce }];
+    return [{ store, ...this.#options.bounds(fromMs, endMs), limit: Math.max(rowsAtOnce, 2 * this.#puts) }];
   }
 
   #remove({ fromMs, endMs }: { readonly fromMs: number; readonly endMs: number }): void {
@@ -91,6 +96,7 @@ export class Expiry {
     const { from, to } = this.#options.bounds(fromMs, endMs);
     const part = generations.readPart(mapKey(from), endKey(to));
     if (part === undefined) return;
+    this.#puts = 0;
     for (const [entry] of part.entries) this.#options.remove(fromMapKey(entry));
     if (part.complete) clocks.setClock(removedClock(store), endMs);
     else {

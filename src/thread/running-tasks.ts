@@ -315,9 +315,9 @@ export class RunningTasks {
       this.#pauseOnly(running, hasEnough || isFull || isPaused ? task.queuedInputs : []);
       return;
     }
-    const shouldPause = task.hasAsyncSteps
-      ? hasEnough || (isPaused && hasHalf)
-      : unprepared.length > 0 && hasEnough;
+    const isHeldUp = unprepared.length > 0 || task.waitsForCalls;
+    const shouldPause =
+      (isHeldUp && (hasEnough || isFull)) || (task.hasAsyncSteps && (hasEnough || (isPaused && hasHalf)));
     this.#pauseOnly(running, shouldPause ? task.plan.inputs : []);
   }
 

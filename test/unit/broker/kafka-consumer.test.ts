@@ -17,6 +17,10 @@ class Bench {
   readonly log = new LogRecorder();
   readonly assigned: PartitionOffset[] = [];
   readonly deliveries: number[][] = [];
+  /** Ends that the library meets with the next poll. */
+  readonly eofs: number[] = [];
+  /** What it takes for the end; undefined: nothing was fetched yet. */
+  high: number | undefined;
   end = 0;
   start = 0;
   /** What asking the broker gives instead, when set. */
@@ -34,13 +38,20 @@ class Bench {
       incrementalUnassign: () => {},
       pause: () => {},
       resume: () => {},
+      getWatermarkOffsets: () => {
+        if (this.high === undefined) throw new Error('Local: Unknown partition');
+        return { lowOffset: 0, highOffset: this.high };
+      },
       getClient: () => ({
         consume: (
           _wait: number,
           _max: number,
           _only: boolean,
           done: (error: null, messages: NativeMessage[], eofs: unknown[]) => void,
-        ) => done(null, (this.deliveries.shift() ?? []).map(message), []),
+        ) => {
+          const eofs = this.eofs.splice(0).map((offset) => ({ ...input, offset }));
+          done(null, (this.deliveries.shift() ?? []).map(message), eofs);
+        },
       }),
     };
     const options = {
@@ -153,5 +164,44 @@ describe('a partition that brings nothing', () => {
     await bench.pollAfter(10_000);
     await bench.consumer.seek({ ...input, offset: 7 });
     assert.equal(await bench.pollAfter(1), 0);
+  });
+});
+
+describe('a partition is read to its end', () => {
+  async function polled(bench: Bench, recordsMax: number): Promise<boolean> {
+    await bench.consumer.poll({ recordsMax, waitMs: 0 });
+    return bench.consumer.atEnd(input);
+  }
+
+  it('not before anything was fetched, and not on the strength of what another assignment had seen', async () => {
+    const bench = new Bench();
+    await bench.consumer.assign([{ ...input, offset: 50 }]);
+    assert.equal(await polled(bench, 10), false);
+    bench.high = 10;
+    assert.equal(await polled(bench, 10), false);
+  });
+
+  it('when the library has met the end there, and has fetched nothing since', async () => {
+    const bench = new Bench();
+    await bench.consumer.assign([{ ...input, offset: 5 }]);
+    bench.high = 5;
+    bench.eofs.push(5);
+    assert.equal(await polled(bench, 10), true);
+    // More was fetched, behind records of another partition that fill the poll.
+    bench.high = 9;
+    assert.equal(await polled(bench, 0), false, 'the poll brought all that it may');
+    bench.deliveries[0] = [5, 6, 7];
+    assert.equal(await polled(bench, 3), false, 'one may still lie in the queue');
+    assert.equal(await polled(bench, 3), true, 'what is left is the marker of a transaction');
+  });
+
+  it('no more after a seek', async () => {
+    const bench = new Bench();
+    await bench.consumer.assign([{ ...input, offset: 5 }]);
+    bench.high = 5;
+    bench.eofs.push(5);
+    assert.equal(await polled(bench, 10), true);
+    await bench.consumer.seek({ ...input, offset: 2 });
+    assert.equal(await polled(bench, 10), false);
   });
 });
