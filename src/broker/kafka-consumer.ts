@@ -82,6 +82,8 @@ export class KafkaPartitionConsumer implements Consumer {
   #polling = false;
   /** The last poll has taken all that the library had. */
   #drained = false;
+  /** A poll has failed since the ends were last asked for. */
+  #endsLost = false;
   #checkedMs: number;
   #asking = false;
   #finding: Finding | undefined;
@@ -134,6 +136,7 @@ export class KafkaPartitionConsumer implements Consumer {
     for (;;) {
       // Before records are taken, which an error would lose.
       this.#watchSilent();
+      this.#askEndsAgain();
       const seen = wakeup.count;
       const startedEpoch = this.#epochs;
       const polled = await this.#consume(options.recordsMax);
@@ -223,6 +226,7 @@ export class KafkaPartitionConsumer implements Consumer {
         }),
       );
     } catch (error) {
+      this.#endsLost = true;
       throw await this.#pollError(error);
     } finally {
       this.#polling = false;
@@ -285,6 +289,17 @@ export class KafkaPartitionConsumer implements Consumer {
       const paused = readings.filter((reading) => reading.paused).map(nativePartition);
       if (paused.length > 0) client.pause(paused);
     });
+  }
+
+  /**
+   * With the error of a failed poll goes what that poll had met of ends, and the library tells of an end once. Not
+   * asked again, `atEnd` stays false and a task with several inputs waits for records that there are not.
+   */
+  #askEndsAgain(): void {
+    if (!this.#endsLost) return;
+    this.#endsLost = false;
+    const unsure = [...this.#readings.values()].filter(({ paused, endAt, next }) => !paused && endAt < next);
+    if (unsure.length > 0) this.#reposition(unsure);
   }
 
   /**

@@ -19,6 +19,8 @@ class Bench {
   readonly deliveries: number[][] = [];
   /** Ends that the library meets with the next poll. */
   readonly eofs: number[] = [];
+  /** What the next poll fails with, and loses the ends that it met. */
+  failure: Error | undefined;
   /** What it takes for the end; undefined: nothing was fetched yet. */
   high: number | undefined;
   end = 0;
@@ -47,9 +49,12 @@ class Bench {
           _wait: number,
           _max: number,
           _only: boolean,
-          done: (error: null, messages: NativeMessage[], eofs: unknown[]) => void,
+          done: (error: Error | null, messages: NativeMessage[], eofs: unknown[]) => void,
         ) => {
           const eofs = this.eofs.splice(0).map((offset) => ({ ...input, offset }));
+          const failure = this.failure;
+          this.failure = undefined;
+          if (failure !== undefined) return done(failure, [], []);
           done(null, (this.deliveries.shift() ?? []).map(message), eofs);
         },
       }),
@@ -203,5 +208,24 @@ describe('a partition is read to its end', () => {
     assert.equal(await polled(bench, 10), true);
     await bench.consumer.seek({ ...input, offset: 2 });
     assert.equal(await polled(bench, 10), false);
+  });
+
+  it('also when a failed poll took along what the library had to say of it', async () => {
+    const bench = new Bench();
+    await bench.consumer.assign([{ ...input, offset: 5 }]);
+    bench.deliveries.push([5, 6]);
+    await polled(bench, 10);
+    bench.high = 7;
+    bench.eofs.push(7);
+    bench.failure = new Error('Local: Broker transport failure');
+    await assert.rejects(polled(bench, 10));
+    await polled(bench, 10);
+    assert.deepEqual(bench.assigned.slice(1), [{ ...input, offset: 7 }], 'read anew, so that it is told again');
+    bench.eofs.push(7);
+    assert.equal(await polled(bench, 10), true);
+    bench.failure = new Error('Local: Broker transport failure');
+    await assert.rejects(polled(bench, 10));
+    assert.equal(await polled(bench, 10), true);
+    assert.equal(bench.assigned.length, 2, 'an end that is known is not asked for again');
   });
 });
