@@ -124,6 +124,7 @@ export interface Consumer {
 /**
  * What the group says. `revoked`: finish and commit, then acknowledge; only then do others get them.
  * `lost`: they are others' already: abort, never commit, then acknowledge.
+ * A member that joins and gets nothing is told so by an `assigned` without partitions.
  * Shape: `partitions` are partitions of the group's one topic.
  */
 export interface GroupEvent {

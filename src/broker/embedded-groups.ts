@@ -42,6 +42,8 @@ export class EmbeddedGroupMember implements GroupMember {
   readonly #toRevoke = new Set<number>();
   /** It has to be told that it lost everything. */
   #toLose = false;
+  /** It waits for its first share since it joined, be it none. */
+  #toGreet = true;
   #unanswered: GroupEvent[] = [];
   /** Events from before it lost everything: their answers no longer matter. */
   readonly #overtaken = new WeakSet<GroupEvent>();
@@ -160,6 +162,7 @@ export class EmbeddedGroupMember implements GroupMember {
     for (const event of this.#unanswered) this.#overtaken.add(event);
     this.#unanswered = [];
     this.#toLose = true;
+    this.#toGreet = true;
     this.#waiting?.abort();
   }
 
@@ -171,7 +174,10 @@ export class EmbeddedGroupMember implements GroupMember {
       else this.#rejoin();
     }
     if (this.#toRevoke.size > 0) events.push({ type: 'revoked', partitions: sorted(this.#toRevoke) });
-    if (this.#toAssign.size > 0) events.push({ type: 'assigned', partitions: sorted(this.#toAssign) });
+    if (this.#toAssign.size > 0 || (this.#toGreet && this.#state === 'live')) {
+      events.push({ type: 'assigned', partitions: sorted(this.#toAssign) });
+      this.#toGreet = false;
+    }
     for (const partition of this.#toAssign) this.#known.add(partition);
     this.#toRevoke.clear();
     this.#toAssign.clear();

@@ -17,6 +17,7 @@ import type {
   KafkaLibrary,
   NativeAdmin,
   NativeConsumer,
+  NativeGroupDescription,
   NativePartitionOffset,
   NativeProducer,
   NativeTopicDescription,
@@ -34,6 +35,8 @@ const movingLeaderCodes = new Set([5, 6, 74, 76]);
 /** How long a pending transaction may hide a committed offset. Above the default transaction time-out. */
 const stableOffsetTimeoutMs = 20_000;
 
+/** The library's number for a group in which every member has what it shall have. */
+const stableGroup = 3;
 /** What a leader answers that has no record of that time or later. */
 const noneAtThatTime = -1;
 
@@ -344,6 +347,24 @@ export class KafkaAdmin implements Admin {
         offsets.set(partitionKey(topic, partition), entry.offset);
     }
     return partitions.map(({ topic, partition }) => offsets.get(partitionKey(topic, partition)));
+  }
+
+  /**
+   * True when the group has settled and has no partition for the member of that client id. Only for groups of the
+   * new protocol. Errors: BROKER_UNAVAILABLE, BROKER_REQUEST_FAILED.
+   */
+  async hasNoShare(groupId: string, memberClientId: string): Promise<boolean> {
+    const described = await requested(
+      'the group cannot be described',
+      this.#call<{ readonly groups: readonly NativeGroupDescription[] }>((admin, done) =>
+        admin.describeGroups([groupId], { timeout: requestTimeoutMs }, done),
+      ),
+      { group: groupId },
+    );
+    const [group] = described.groups;
+    if (group === undefined || group.state !== stableGroup) return false;
+    const own = group.members.filter(({ clientId }) => clientId === memberClientId);
+    return own.length > 0 && own.every((each) => each.targetAssignment?.topicPartitions.length === 0);
   }
 
   #call<T>(start: (admin: NativeAdmin, done: Done<T>) => void): Promise<T> {

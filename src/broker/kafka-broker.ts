@@ -7,6 +7,7 @@
  * The client's blocking calls share Node's thread pool with the file system and RocksDB: start the process
  * with UV_THREADPOOL_SIZE=16 or more.
  */
+import { hostname } from 'node:os';
 import type { Clock } from '../base/clock-port.ts';
 import { StreamsError } from '../base/errors.ts';
 import type { Logger, Metrics } from '../base/telemetry-port.ts';
@@ -60,6 +61,8 @@ interface Closeable {
 }
 
 class KafkaBroker implements Broker {
+  /** How many members this process has opened, so that each has a client id of its own. */
+  static #members = 0;
   readonly kind = 'kafka';
   readonly #options: KafkaBrokerOptions;
   readonly #library: KafkaLibrary;
@@ -130,6 +133,8 @@ class KafkaBroker implements Broker {
     await this.admin.requireTopics([{ topic: options.topic, partition: 0 }]);
     const wakeup = new Wakeup(clock);
     const { groupId, topic, instanceId, sessionTimeoutMs } = options;
+    // Instances share the client id, and `hasNoShare` has to find this one among the group's members.
+    const memberId = `${clientId}-member-${hostname()}-${process.pid}-${++KafkaBroker.#members}`;
     const member: KafkaGroupMember = new KafkaGroupMember({
       groupId,
       topic,
@@ -139,9 +144,9 @@ class KafkaBroker implements Broker {
       clock,
       log,
       onClose: () => this.#open.delete(member),
+      hasNoShare: () => this.admin.hasNoShare(groupId, memberId),
       connect: async (protocol, onRebalance) => {
-        const id = `${clientId}-member`;
-        const settings = memberSettings(this.#basics, id, {
+        const settings = memberSettings(this.#basics, memberId, {
           groupId,
           instanceId,
           sessionTimeoutMs,
@@ -149,7 +154,7 @@ class KafkaBroker implements Broker {
         });
         const handle = this.#consumerHandle(
           this.#library.newConsumer(settings, () => wakeup.wake(), onRebalance),
-          id,
+          memberId,
         );
         await handle.connect();
         return handle;

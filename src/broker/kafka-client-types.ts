@@ -160,6 +160,21 @@ export interface NativeAdmin {
     options: { timeout: number; isolationLevel: number },
     done: Done<readonly NativePartitionOffset[]>,
   ): void;
+  describeGroups(
+    groups: readonly string[],
+    options: { timeout: number },
+    done: Done<{ readonly groups: readonly NativeGroupDescription[] }>,
+  ): void;
+}
+
+/** Shape: `state` 3 = stable. `targetAssignment` is that of the new group protocol. */
+export interface NativeGroupDescription {
+  readonly state: number;
+  readonly error?: NativeError;
+  readonly members: readonly {
+    readonly clientId: string;
+    readonly targetAssignment?: { readonly topicPartitions: readonly NativePartition[] };
+  }[];
 }
 
 /** A setting of librdkafka, or one of the two callbacks that are passed among them. */

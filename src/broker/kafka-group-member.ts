@@ -26,6 +26,8 @@ import type { GroupProtocol } from './kafka-settings.ts';
 /** Pauses between attempts to get a static name that another process holds. */
 const rejoinPauseMs = 1_000;
 const rejoinPauseMaxMs = 10_000;
+/** Between two askings for the share of a member that was told of none. */
+const askSharePauseMs = 1_000;
 /** How long offsets are committed again and again while the group is on the move or the broker away. */
 const commitTimeoutMs = 10_000;
 const commitPauseMs = 50;
@@ -48,6 +50,8 @@ export interface KafkaGroupMemberOptions {
   readonly instanceId: string | undefined;
   readonly protocol: GroupProtocol | 'auto';
   readonly connect: ConnectMember;
+  /** Asks the broker whether the group has settled with nothing for this member. */
+  readonly hasNoShare: () => Promise<boolean>;
   readonly wakeup: Wakeup;
   readonly clock: Clock;
   readonly log: Logger;
@@ -60,6 +64,10 @@ interface Session {
   readonly protocol: GroupProtocol;
   /** The group has given this session something, so it is a member in good standing. */
   joined: boolean;
+  /** Its first share, be it none, is told. */
+  greeted: boolean;
+  /** When the broker was last asked for it. Units: monotonic milliseconds. */
+  askedMs: number;
   fatalReason: string | undefined;
 }
 
@@ -129,7 +137,10 @@ export class KafkaGroupMember implements GroupMember {
       if (event.type === 'assigned') this.#owned.add(partition);
       else this.#owned.delete(partition);
     }
-    if (this.#session !== undefined && !this.#session.handle.isClosing) this.#answer(this.#session, event);
+    const session = this.#session;
+    if (session !== undefined && !session.handle.isClosing && event.partitions.length > 0) {
+      this.#answer(session, event);
+    }
     return Promise.resolve();
   }
 
@@ -148,7 +159,9 @@ export class KafkaGroupMember implements GroupMember {
     const session = this.#session;
     if (session !== undefined) {
       // The library does not close while a question of its is open.
-      for (const event of this.#unanswered.splice(0)) this.#answer(session, event);
+      for (const event of this.#unanswered.splice(0)) {
+        if (event.partitions.length > 0) this.#answer(session, event);
+      }
       await session.handle.close();
     }
     this.#options.onClose();
@@ -248,7 +261,14 @@ export class KafkaGroupMember implements GroupMember {
       if (session.current !== undefined) this.#rebalanced(session.current, error, partitions);
     };
     const handle = await this.#options.connect(protocol, onRebalance);
-    const opened: Session = { handle, protocol, joined: false, fatalReason: undefined };
+    const opened: Session = {
+      handle,
+      protocol,
+      joined: false,
+      greeted: false,
+      askedMs: this.#options.clock.monotonicMs(),
+      fatalReason: undefined,
+    };
     session.current = opened;
     handle.unguarded.on('event.log', (line) => {
       if (line.fac === 'FATAL') opened.fatalReason = line.message;
@@ -281,6 +301,7 @@ export class KafkaGroupMember implements GroupMember {
       if (error instanceof StreamsError) throw error;
       await this.#failed(session, asNativeError(error));
     }
+    this.#watchShare(session);
   }
 
   async #failed(session: Session, error: NativeError): Promise<void> {
@@ -380,12 +401,43 @@ export class KafkaGroupMember implements GroupMember {
       type: assigned ? 'assigned' : lost ? 'lost' : 'revoked',
       partitions: numbers,
     };
+    // The classic protocol says so in each round to a member whose share stays as it is: nobody has to act on it.
     if (numbers.length === 0) this.#answer(session, event);
-    else {
-      this.#unanswered.push(event);
-      this.#news.push(event);
-    }
+    if (numbers.length > 0 || (assigned && !session.greeted)) this.#tell(event);
+    if (assigned) session.greeted = true;
+  }
+
+  #tell(event: GroupEvent): void {
+    this.#unanswered.push(event);
+    this.#news.push(event);
     this.#options.wakeup.wake();
+  }
+
+  /**
+   * In the new protocol the library is silent to a member for which the group has nothing, and such an instance
+   * would never be ready: so the broker is asked, beside the polls, until the first share is told.
+   */
+  #watchShare(session: Session): void {
+    const { clock, log, hasNoShare } = this.#options;
+    if (session.protocol !== 'consumer' || session.greeted) return;
+    if (clock.monotonicMs() - session.askedMs < askSharePauseMs) return;
+    session.askedMs = Number.POSITIVE_INFINITY;
+    hasNoShare()
+      .then(
+        (none) => {
+          if (!none || session.greeted || session !== this.#session || this.#closed) return;
+          session.greeted = true;
+          this.#tell({ type: 'assigned', partitions: [] });
+        },
+        (error: unknown) =>
+          log.debug('the group does not tell the share of this member', {
+            group: this.groupId,
+            reason: asNativeError(error).message,
+          }),
+      )
+      .finally(() => {
+        session.askedMs = clock.monotonicMs();
+      });
   }
 
   #answer(session: Session, event: GroupEvent): void {

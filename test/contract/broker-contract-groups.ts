@@ -34,6 +34,18 @@ export function groupContract(bench: () => BrokerBench, supports: BrokerSupports
       assert.equal(members.owned(member).length, partitions);
     });
 
+    it('tells a member that gets nothing that it gets nothing', async () => {
+      const one = await bench().topic('one-token', 1);
+      await members.join(groupId, one);
+      await members.settle(1);
+      const second = await members.join(groupId, one);
+      await bench().eventually('its share', async () => {
+        await members.turn();
+        return members.events.some(({ member, event }) => member === second && event.type === 'assigned');
+      });
+      assert.deepEqual(members.owned(second), []);
+    });
+
     it('shares out evenly among members, with no partition owned twice on the way', async () => {
       await join();
       await members.settle(partitions);

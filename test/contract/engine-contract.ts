@@ -373,6 +373,20 @@ export function engineContract(options: EngineContractOptions): void {
       return;
     }
 
+    it('is ready without a task where there are more instances than tasks, and takes over', async () => {
+      const apps = Array.from({ length: 7 }, (_, n) => bench.startApp(new Machine(), String(n)));
+      for (const app of apps) await app.start();
+      const owned = (): number[] => apps.map((app) => app.status().tasks.length);
+      await eventually(
+        () => apps.every((app) => app.state === 'RUNNING') && owned().sort().join(' ') === '0 1 1 1 1 1 1',
+        { timeoutMs: options.deadlineMs, what: 'seven instances to be ready, six of them with a task' },
+      );
+      await bench.produce(0, 1_000);
+      await apps[owned().indexOf(1)]?.stop();
+      await bench.produce(1_000, 2_000);
+      await bench.expectAll(2_000);
+    });
+
     const faults: CommitFault[] = ['abort before', 'answer lost', 'request lost', 'offsets refused'];
     for (const fault of faults) {
       it(`recovers from commits that fail (${fault})`, async () => {

@@ -220,7 +220,11 @@ describe('a partition is read to its end', () => {
     bench.failure = new Error('Local: Broker transport failure');
     await assert.rejects(polled(bench, 10));
     await polled(bench, 10);
-    assert.deepEqual(bench.assigned.slice(1), [{ ...input, offset: 7 }], 'read anew, so that it is told again');
+    assert.deepEqual(
+      bench.assigned.slice(1),
+      [{ ...input, offset: 7 }],
+      'read anew, so that it is told again',
+    );
     bench.eofs.push(7);
     assert.equal(await polled(bench, 10), true);
     bench.failure = new Error('Local: Broker transport failure');
