@@ -11,7 +11,7 @@
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { wallClock } from '../../src/base/wall-clock.ts';
-import { onFrames, withPort } from './kafka-frames.ts';
+import { onFrames, withPorts } from './kafka-frames.ts';
 
 /** Kafka's numbers of the requests that carry a transaction. */
 export const transactionalRequests = {
@@ -201,7 +201,7 @@ export class KafkaFaultProxy {
     }
     if (apiKey !== undefined && active !== undefined) this.#advance(active, apiKey);
     if (!connection.isCut)
-      connection.client.write(withPort(frame, { from: this.#upstreamPort, to: this.#port }));
+      connection.client.write(withPorts(frame, new Map([[this.#upstreamPort, this.#port]])));
   }
 
   /** Follows the repetition, the end of its transaction and the next one's first steps. */

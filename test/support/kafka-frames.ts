@@ -14,13 +14,14 @@ export function onFrames(socket: Socket, each: (frame: Buffer) => void): void {
   });
 }
 
-/** Replaces `127.0.0.1` followed by one port, which is how both metadata answers write it, by another. */
-export function withPort(frame: Buffer, port: { readonly from: number; readonly to: number }): Buffer {
+/** Replaces `127.0.0.1` followed by a port, which is how the answers that name brokers write it, by that of a proxy. */
+export function withPorts(frame: Buffer, ports: ReadonlyMap<number, number>): Buffer {
   const host = Buffer.from('127.0.0.1');
   for (let at = frame.indexOf(host); at >= 0; at = frame.indexOf(host, at + 1)) {
     const portAt = at + host.length;
-    if (portAt + 4 <= frame.length && frame.readInt32BE(portAt) === port.from)
-      frame.writeInt32BE(port.to, portAt);
+    if (portAt + 4 > frame.length) break;
+    const proxy = ports.get(frame.readInt32BE(portAt));
+    if (proxy !== undefined) frame.writeInt32BE(proxy, portAt);
   }
   return frame;
 }

@@ -6,7 +6,7 @@
  * clients come back through the proxy.
  */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { onFrames, withPort } from './kafka-frames.ts';
+import { onFrames, withPorts } from './kafka-frames.ts';
 
 /** Kafka's number of the request that commits or aborts a transaction. */
 export const endTransactionRequest = 26;
@@ -106,7 +106,7 @@ export class KafkaProxy {
     onFrames(upstream, (frame) => {
       const waiting = answers.get(frame.readInt32BE(4));
       if (waiting !== undefined) waiting(frame.subarray(4));
-      if (!isCut) client.write(withPort(frame, { from: this.#upstreamPort, to: this.#port }));
+      if (!isCut) client.write(withPorts(frame, new Map([[this.#upstreamPort, this.#port]])));
     });
   }
 }

@@ -9,8 +9,8 @@ import { sortableInteger } from '../../../src/base/bytes.ts';
 import { StreamsError } from '../../../src/base/errors.ts';
 import { silentTelemetry } from '../../../src/base/telemetry-port.ts';
 import { wallClock } from '../../../src/base/wall-clock.ts';
-import type { Broker, Producer } from '../../../src/broker/broker-port.ts';
-import { openEmbeddedBroker } from '../../../src/broker/embedded-broker.ts';
+import type { Broker, Consumer, Producer } from '../../../src/broker/broker-port.ts';
+import { type EmbeddedBroker, openEmbeddedBroker } from '../../../src/broker/embedded-broker.ts';
 import { deadLetterPolicy } from '../../../src/failure/failure-policy.ts';
 import { Topology } from '../../../src/graph/topology.ts';
 import { type RestoreResult, restoreTask } from '../../../src/restore/changelog-restorer.ts';
@@ -25,14 +25,14 @@ const strings = { keySerde: stringSerde, valueSerde: stringSerde };
 const changelog = 'app-kept-changelog';
 
 class Bench {
-  readonly broker: Broker;
+  readonly broker: EmbeddedBroker;
   readonly plan: TaskPlan;
   readonly state: TaskState;
   readonly progress = { taskId: '0_0', restored: 0, remaining: 0 };
   abandoned = false;
   nowMs = 1_000_000;
 
-  constructor(broker: Broker, plan: TaskPlan, state: TaskState) {
+  constructor(broker: EmbeddedBroker, plan: TaskPlan, state: TaskState) {
     this.broker = broker;
     this.plan = plan;
     this.state = state;
@@ -70,9 +70,9 @@ class Bench {
     return producer.send([record(changelog, Buffer.from(key), Buffer.from(value))]);
   }
 
-  restore(): Promise<RestoreResult> {
+  restore(broker: Broker = this.broker): Promise<RestoreResult> {
     return restoreTask({
-      broker: this.broker,
+      broker,
       groupId: 'app',
       plan: this.plan,
       state: this.state,
@@ -87,6 +87,22 @@ class Bench {
   async kept(key: string): Promise<string | undefined> {
     return (await this.state.getCommitted('kept', Buffer.from(key)))?.toString();
   }
+}
+
+/** The broker with every consumer changed before it is used. */
+function patched(broker: Broker, change: (consumer: Consumer) => void): Broker {
+  return {
+    kind: broker.kind,
+    admin: broker.admin,
+    joinGroup: (options) => broker.joinGroup(options),
+    openProducer: (options) => broker.openProducer(options),
+    close: () => broker.close(),
+    openConsumer: async (options) => {
+      const consumer = await broker.openConsumer(options);
+      change(consumer);
+      return consumer;
+    },
+  };
 }
 
 function record(topic: string, key: Buffer, value: Buffer) {
@@ -104,22 +120,13 @@ describe('a restore', () => {
     await open.begin();
     await bench.write(open, 'b', 'not yet');
     let polls = 0;
-    const failing: Broker = {
-      kind: bench.broker.kind,
-      admin: bench.broker.admin,
-      joinGroup: (options) => bench.broker.joinGroup(options),
-      openProducer: (options) => bench.broker.openProducer(options),
-      close: () => bench.broker.close(),
-      openConsumer: async (options) => {
-        const consumer = await bench.broker.openConsumer(options);
-        const { poll } = consumer;
-        consumer.poll = (asked) =>
-          ++polls === 1
-            ? poll.call(consumer, asked)
-            : Promise.reject(new StreamsError('BROKER_UNAVAILABLE', 'gone (injected)'));
-        return consumer;
-      },
-    };
+    const failing = patched(bench.broker, (consumer) => {
+      const { poll } = consumer;
+      consumer.poll = (asked) =>
+        ++polls === 1
+          ? poll.call(consumer, asked)
+          : Promise.reject(new StreamsError('BROKER_UNAVAILABLE', 'gone (injected)'));
+    });
     // Slow enough for the rejection to come first.
     const beforeWrite = async () => {
       for (let turn = 0; turn < 5; turn++) await wallClock.yield();
@@ -154,6 +161,45 @@ describe('a restore', () => {
     assert.deepEqual(unhandled, []);
     assert.equal(polls, 2);
     await open.abort();
+  });
+
+  it('that a compaction overtakes on its way ends with the last value of every key', async () => {
+    const bench = await Bench.open();
+    const producer = await bench.producer('p');
+    const keys = 20;
+    for (let round = 0; round < 10; round++) {
+      await producer.begin();
+      for (let key = 0; key < keys; key++) await bench.write(producer, `k${key}`, `${round}`);
+      await producer.commit();
+    }
+    const at = [{ topic: changelog, partition: 0 }];
+    const records = async () => {
+      const consumer = await bench.broker.openConsumer({ isolation: 'read_committed', clientId: 'count' });
+      await consumer.assign([{ topic: changelog, partition: 0, offset: 0 }]);
+      const batches = await consumer.poll({ recordsMax: 10_000, waitMs: 0 });
+      await consumer.close();
+      return batches.reduce((sum, batch) => sum + batch.count, 0);
+    };
+    assert.equal(await records(), 10 * keys);
+    let polls = 0;
+    const small = patched(bench.broker, (consumer) => {
+      const { poll } = consumer;
+      consumer.poll = async ({ waitMs }) => {
+        if (++polls === 3) await bench.broker.maintain();
+        return poll.call(consumer, { recordsMax: 30, waitMs });
+      };
+    });
+    assert.equal((await bench.restore(small)).outcome, 'restored');
+    const left = await records();
+    assert.ok(left < 5 * keys, `the log was compacted while it was read: ${left} records are left`);
+    assert.ok(bench.progress.restored < 10 * keys, 'what was compacted away was not read');
+    for (let key = 0; key < keys; key++) assert.equal(await bench.kept(`k${key}`), '9');
+    // Its position is behind all of it: the next restore reads on from there.
+    const { restored } = bench.progress;
+    assert.equal((await bench.restore()).outcome, 'restored');
+    assert.equal(bench.progress.restored, restored);
+    assert.deepEqual(await bench.broker.admin.endOffsets(at, 'read_committed'), [10 * (keys + 1)]);
+    await bench.broker.close();
   });
 
   it('waits for the open transaction of a dead member that lies below the captured end', async () => {
