@@ -1,6 +1,6 @@
 /**
- * One instance of the ledger (or of a program of the DSL) as a process of its own: what the fault tests, and the
- * comparison with Kafka Streams, start, kill, stop and continue. Started by test/support/worker-process.ts with a plan; obeys the orders that come by message, and tells
+ * One instance of the ledger (or of a program of the DSL, or of one that asks a service) as a process of its own: what
+ * the fault tests, and the comparison with Kafka Streams, start, kill, stop and continue. Started by test/support/worker-process.ts with a plan; obeys the orders that come by message, and tells
  * when it has failed. SIGTERM stops it cleanly.
  *
  * It can be told to hit itself with a signal at a named step of its next commit: a kill from outside would
@@ -15,9 +15,11 @@ import { asStreamsError } from '../../src/base/errors.ts';
 import { type LogFields, type Logger, silentTelemetry } from '../../src/base/telemetry-port.ts';
 import { wallClock } from '../../src/base/wall-clock.ts';
 import { openKafkaBroker } from '../../src/broker/kafka-broker.ts';
+import type { Topology } from '../../src/graph/topology.ts';
 import { createPinoLogger } from '../../src/observe/pino-logger.ts';
 import { openRocksDbBackend } from '../../src/store/rocksdb-backend.ts';
 import { type KafkaProgram, kafkaTopology } from '../oracle/kafka-programs.ts';
+import { type AskingTopics, askingTopology } from '../support/asking-topology.ts';
 import { type BrokerHooks, type CommitPoint, hookedBackend, hookedBroker } from '../support/hooked-broker.ts';
 import { type LedgerNames, ledgerTopology } from '../support/ledger-topology.ts';
 import { dumpBackend, type StoreDump } from '../support/state-dump.ts';
@@ -26,7 +28,10 @@ export interface WorkerPlan {
   /** Shape: `host:port,…`. */
   readonly brokers: string;
   readonly applicationId: string;
-  readonly runs: { readonly ledger: LedgerNames } | { readonly program: KafkaProgram };
+  readonly runs:
+    | { readonly ledger: LedgerNames }
+    | { readonly program: KafkaProgram }
+    | { readonly asking: AskingTopics };
   /** Static membership when given. */
   readonly instanceId: string | undefined;
   readonly transactionalId: string;
@@ -147,6 +152,11 @@ class RestoreCountingLogger implements Logger {
   }
 }
 
+function topologyOf(runs: WorkerPlan['runs']): Topology {
+  if ('ledger' in runs) return ledgerTopology(runs.ledger);
+  return 'asking' in runs ? askingTopology(runs.asking) : kafkaTopology(runs.program);
+}
+
 async function main(plan: WorkerPlan): Promise<void> {
   mkdirSync(plan.stateDir, { recursive: true });
   const count = { restored: 0 };
@@ -173,10 +183,8 @@ async function main(plan: WorkerPlan): Promise<void> {
   });
   const backends = new Map<string, KeyValueBackend>();
   const folder = (taskId: string) => join(plan.stateDir, taskId);
-  const topology =
-    'ledger' in plan.runs ? ledgerTopology(plan.runs.ledger) : kafkaTopology(plan.runs.program);
   const app = new StreamsApp({
-    topology,
+    topology: topologyOf(plan.runs),
     settings: {
       applicationId: plan.applicationId,
       transactionalId: plan.transactionalId,
