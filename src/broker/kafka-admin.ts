@@ -225,7 +225,7 @@ export class KafkaAdmin implements Admin {
     const described = await requested(
       'topics cannot be described',
       this.#call<readonly NativeTopicDescription[]>((admin, done) =>
-        admin.describeTopics(names, { timeout: requestTimeoutMs }, done),
+        admin.describeTopics([...new Set(names)], { timeout: requestTimeoutMs }, done),
       ),
     );
     const byName = new Map(described.map((topic) => [topic.name, topic]));

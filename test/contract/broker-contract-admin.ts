@@ -14,13 +14,13 @@ export function adminContract(bench: () => BrokerBench, supports: BrokerSupports
       assert.deepEqual(await bench().values(topic, 'read_committed', 2), ['a']);
     });
 
-    it('are described in the order of the names, undefined where there is none', async () => {
+    it('are described in the order of the names, repeated ones too, undefined where there is none', async () => {
       const one = await bench().topic('one', 1);
       const four = await bench().topic('four', 4);
-      const described = await bench().broker.admin.describeTopics([four, bench().name('none'), one]);
+      const described = await bench().broker.admin.describeTopics([four, bench().name('none'), one, four]);
       assert.deepEqual(
         described.map((topic) => topic && [topic.name, topic.partitions]),
-        [[four, 4], undefined, [one, 1]],
+        [[four, 4], undefined, [one, 1], [four, 4]],
       );
     });
 
