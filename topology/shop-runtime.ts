@@ -70,7 +70,7 @@ async function missingTopics(broker: Broker, specs: readonly TopicSpec[]): Promi
     if (there === undefined || there.partitions === spec.partitions) continue;
     throw new StreamsError('TOPIC_MISMATCH', `topic ${spec.name} has ${there.partitions} partitions`, {
       context: { topic: spec.name },
-      hint: `this shop was asked for ${spec.partitions}; choose the number that is there, or delete the topic`,
+      hint: `this shop was asked for ${spec.partitions}; ask for the number that is there (run: MILLRACE_PARTITIONS), which all topics of the shop must have, and if the shop has run before, move its state by millrace repartition`,
     });
   }
   return specs.filter((_, index) => found[index] === undefined);

@@ -181,7 +181,9 @@ function checkCopartitioned(
     throw new StreamsError(
       'PARTITIONS_MISMATCH',
       `topics that are joined by key need the same number of partitions: ${named.map(({ name, count }) => `${name} has ${count}`).join(', ')}`,
-      { hint: 'create them with one count, or put repartition() before the join' },
+      {
+        hint: 'give them one count (those that grow need millrace repartition), or put repartition() before the join',
+      },
     );
   }
 }
