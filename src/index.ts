@@ -20,6 +20,7 @@ export {
   type StreamsStatus,
   type TaskStatus,
 } from './app/streams-app.ts';
+export { type UnreadInput, unreadInputs } from './app/unread-inputs.ts';
 export { assert, must, unreachable } from './base/assert.ts';
 export type { Entry, KeyRange, KeyValueBackend, OpenBackend, Write } from './base/backend-port.ts';
 export type { Clock, Random } from './base/clock-port.ts';

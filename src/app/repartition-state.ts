@@ -24,16 +24,10 @@ import type { Broker, GroupMember, OutgoingRecord, Producer, RecordBatch } from 
 import { deadLetterTopic } from '../failure/dead-letter.ts';
 import { changelogTopic } from '../graph/subtopology.ts';
 import type { Topology } from '../graph/topology.ts';
-import {
-  type ApplicationPlan,
-  bindPatterns,
-  externalTopics,
-  type InternalTopic,
-  planApplication,
-  type TaskPlan,
-} from '../task/task-plan.ts';
+import type { ApplicationPlan, InternalTopic, TaskPlan } from '../task/task-plan.ts';
 import { repartitionPlanTopic } from './internal-topics.ts';
 import { type Placement, placementOf, taskStorePlacement } from './row-placement.ts';
+import { isMisplaced, planOnBroker, readCommitted, unreadOf } from './unread-inputs.ts';
 
 export interface RepartitionOptions {
   readonly topology: Topology;
@@ -66,7 +60,6 @@ interface Changelog {
 }
 
 const movingSuffix = '.moving';
-const batchRecordsMax = 5_000;
 
 /**
  * Moves the state; nothing is moved where the counts are right. Errors: TOPIC_MISMATCH (instances run; an input is not
@@ -95,7 +88,8 @@ class StateMover {
   }
 
   async run(): Promise<readonly MovedChangelog[]> {
-    const plan = await this.#plan();
+    const { topology, broker } = this.#options;
+    const plan = await planOnBroker(topology, this.#applicationId, broker);
     const stage = await this.#stage();
     if (stage === undefined && (await this.#wrongTopics(plan)).length === 0) return [];
     const member = stage === 'switched' ? undefined : await this.#requireStopped(plan);
@@ -114,16 +108,6 @@ class StateMover {
 
   #step(step: string): void {
     this.#options.onStep?.(step);
-  }
-
-  async #plan(): Promise<ApplicationPlan> {
-    const { admin } = this.#options.broker;
-    const existing = await admin.listTopics();
-    const topology = bindPatterns(this.#options.topology, this.#applicationId, existing);
-    const described = await admin.describeTopics(externalTopics(topology));
-    const counts = new Map<string, number>();
-    for (const topic of described) if (topic !== undefined) counts.set(topic.name, topic.partitions);
-    return planApplication(topology, this.#applicationId, counts);
   }
 
   /** Internal topics that are there with another count. */
@@ -263,32 +247,33 @@ class StateMover {
     return { topic, from: 1, placement: () => placementOf(spec, task.subtopology), store: spec.name };
   }
 
-  /** Errors: TOPIC_MISMATCH for an input of a task that moves and is not read to its end. */
+  /**
+   * Errors: TOPIC_MISMATCH for an input of a task that moves, with records that are not processed and lie where their
+   * keys belong no more. Those of topics in between all count: such a topic is made anew.
+   */
   async #requireRead(plan: ApplicationPlan, changelogs: readonly Changelog[]): Promise<void> {
-    const { admin } = this.#options.broker;
+    const { broker } = this.#options;
     const fromOf = new Map(changelogs.map(({ store, from }) => [store, from]));
-    for (const task of plan.tasks) {
-      const from = fromOf.get(task.taskStore);
-      if (from === undefined) continue;
-      const committed = await admin.committedOffsets(this.#applicationId, task.inputs);
-      for (const [index, input] of task.inputs.entries()) {
-        const offset = committed[index];
-        if (input.partition >= from && offset === undefined) continue;
-        const [start = 0] = await admin.startOffsets([input]);
-        let unread = 0;
-        await this.#read(
-          input,
-          (batch) => {
-            unread += batch.count;
-          },
-          Math.max(start, offset ?? start),
-        );
-        if (unread > 0)
-          throw mismatch(
-            `${unread} records of ${input.topic}-${input.partition} are not processed yet: they lie where their keys belonged before`,
-            'let the instances, with their old count, read them before they are stopped',
-          );
-      }
+    const internal = new Set(plan.internalTopics.map(({ name }) => name));
+    const tasks = plan.tasks.filter(({ taskStore }) => fromOf.has(taskStore));
+    const described = await broker.admin.describeTopics(
+      tasks.flatMap(({ inputs }) => inputs.map(({ topic }) => topic)),
+    );
+    const countOf = new Map(described.map((topic) => [topic?.name, topic?.partitions ?? 1]));
+    for (const task of tasks) {
+      const from = must(fromOf.get(task.taskStore), 'a moving task has a changelog');
+      const [unread] = await unreadOf(
+        task,
+        { broker, applicationId: this.#applicationId },
+        (input, key) =>
+          input.partition < from &&
+          (internal.has(input.topic) || isMisplaced(input, key, countOf.get(input.topic) ?? 1)),
+      );
+      if (unread === undefined) continue;
+      throw mismatch(
+        `${unread.records} records of ${unread.topic}-${unread.partition} are not processed yet, and lie where their keys belonged before`,
+        'topics may get more partitions only when all of them are read: stop what writes to them, wait until millrace repartition --check (unreadInputs) finds nothing, then stop the instances; these records have to be written again under the new count, and the offset of the group moved behind them',
+      );
     }
   }
 
@@ -418,27 +403,11 @@ class StateMover {
     return this.#options.broker.openProducer({ clientId: `${this.#applicationId}-repartition` });
   }
 
-  /** All committed records from an offset (the first) to the end that there is now. */
-  async #read(
-    at: TopicPartition,
-    take: (batch: RecordBatch) => Promise<void> | void,
-    from?: number,
-  ): Promise<void> {
+  /** All committed records. */
+  async #read(at: TopicPartition, take: (batch: RecordBatch) => Promise<void> | void): Promise<void> {
     const { broker } = this.#options;
     const [start = 0] = await broker.admin.startOffsets([at]);
-    const [end = 0] = await broker.admin.endOffsets([at], 'read_uncommitted');
-    const consumer = await broker.openConsumer({
-      isolation: 'read_committed',
-      clientId: `${this.#applicationId}-repartition`,
-    });
-    try {
-      await consumer.assign([{ topic: at.topic, partition: at.partition, offset: from ?? start }]);
-      while (consumer.position(at) < end)
-        for (const batch of await consumer.poll({ recordsMax: batchRecordsMax, waitMs: 100 }))
-          await take(batch);
-    } finally {
-      await consumer.close();
-    }
+    await readCommitted({ broker, clientId: `${this.#applicationId}-repartition` }, at, start, take);
   }
 
   async #ensure(topic: InternalTopic): Promise<void> {

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'mocha';
 import type { KafkaCluster } from '../../scripts/kafka.mjs';
 import { ClientNetwork, coordinatorRequests } from '../support/client-network.ts';
+import { eventually } from '../support/eventually.ts';
 import { LedgerRun } from '../support/ledger-run.ts';
 import { commitsStandStill, othersGoOn, othersTakeOver, throughCut } from '../support/network-cuts.ts';
 import { startCluster, stopCluster } from '../support/test-cluster.ts';
@@ -41,10 +42,16 @@ describe('F5, at length: the network is cut', function () {
     assert.deepEqual(run.ownEndings, [], run.story);
     console.log(`      ${verdict.entries} entries, ${verdict.aborted} aborted`);
   };
-  const carrier = (network: ClientNetwork, kind: keyof typeof coordinatorRequests): number => {
-    const index = network.carrierOf(coordinatorRequests[kind]);
-    assert.ok(index !== undefined, `no request to a coordinator of the ${kind} was seen`);
-    return index;
+  /** Known from the first request that goes to it. */
+  const carrier = async (network: ClientNetwork, kind: keyof typeof coordinatorRequests): Promise<number> => {
+    const found = await eventually(
+      () => {
+        const broker = network.carrierOf(coordinatorRequests[kind]);
+        return broker === undefined ? undefined : { broker };
+      },
+      { timeoutMs: 60_000, what: `a request to the coordinator of the ${kind}` },
+    );
+    return found.broker;
   };
 
   it('from every broker: others take over, and what comes late is refused', async () => {
@@ -55,14 +62,14 @@ describe('F5, at length: the network is cut', function () {
 
   it('from the coordinator of its group alone: it loses its tasks and comes back', async () => {
     const { run, network } = await open(512);
-    const brokers = [carrier(network, 'group')];
+    const brokers = [await carrier(network, 'group')];
     await throughCut(run, { name: 'w1', network }, { brokers }, () => othersTakeOver(run, 'w1'));
     await judge(run);
   });
 
   it('from the coordinator of its transactions alone: it commits nothing meanwhile, and goes on', async () => {
     const { run, network } = await open(513);
-    const brokers = [carrier(network, 'transaction')];
+    const brokers = [await carrier(network, 'transaction')];
     await throughCut(run, { name: 'w1', network }, { brokers }, async () => {
       await commitsStandStill(run, 'w1');
       await othersGoOn(run, 'w1', 500);

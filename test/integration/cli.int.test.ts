@@ -6,25 +6,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'mocha';
-import { newFolder, type RunningCli, runCli, startCli } from '../support/cli.ts';
+import { dashboardOf, getJson, newFolder, runCli, startCli } from '../support/cli.ts';
 import { eventually } from '../support/eventually.ts';
 import { generatedFolder } from '../support/olist-folder.ts';
 import { placeOrder } from '../support/place-order.ts';
 
 const minutes = 60_000;
-
-/** The address that it printed. */
-function dashboardOf(running: RunningCli): Promise<string> {
-  return eventually(() => /http:\/\/127\.0\.0\.1:\d+/.exec(running.stderr())?.[0], {
-    timeoutMs: 30_000,
-    what: 'the program names its dashboard',
-  });
-}
-
-async function getJson<T>(url: string): Promise<T | undefined> {
-  const response = await fetch(url).catch(() => undefined);
-  return response?.ok === true ? ((await response.json()) as T) : undefined;
-}
 
 interface Overview {
   readonly ready: boolean;

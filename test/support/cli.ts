@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { eventually } from './eventually.ts';
 
 const program = fileURLToPath(new URL('../../topology/main.js', import.meta.url));
 
@@ -56,6 +57,24 @@ export function runCli(
 
 export function newFolder(): string {
   return mkdtempSync(join(tmpdir(), 'millrace-cli-'));
+}
+
+/** The address that it printed. */
+export async function dashboardOf(running: RunningCli): Promise<string> {
+  const named = () => /http:\/\/127\.0\.0\.1:\d+/.exec(running.stderr())?.[0];
+  await eventually(() => named() !== undefined || running.child.exitCode !== null, {
+    // Topics and schemas are made before, by several processes at once.
+    timeoutMs: 120_000,
+    what: 'the program names its dashboard',
+  });
+  const url = named();
+  if (url === undefined) throw new Error(`the program has ended: ${running.stderr()}`);
+  return url;
+}
+
+export async function getJson<T>(url: string): Promise<T | undefined> {
+  const response = await fetch(url).catch(() => undefined);
+  return response?.ok === true ? ((await response.json()) as T) : undefined;
 }
 
 /** What scripts/explain-olist.mjs says of a folder, from its files alone. */

@@ -3,7 +3,13 @@
  * Offline; everything comes from the environment, as for `run`. Broken off, it is simply called again.
  */
 import type { Command } from 'commander';
-import { createAvroSerdes, type LogLevel, repartitionState } from '#streams';
+import {
+  createAvroSerdes,
+  type LogLevel,
+  type RepartitionOptions,
+  repartitionState,
+  unreadInputs,
+} from '#streams';
 import { noFaults } from '../participants/faults.ts';
 import { demoDelays } from '../participants/plan.ts';
 import { createParticipantsTopology } from '../participants-topology.ts';
@@ -24,13 +30,22 @@ export function addRepartition(program: Command, onExit: (code: ExitCode) => voi
       'after topics got more partitions: move the state to where its keys belong now; all instances are stopped',
     )
     .option('--participants', "the participants' state instead of the shop's")
+    .option(
+      '--check',
+      'move nothing; say which inputs are not read to their end, before topics get more partitions',
+    )
     .addHelpText('after', settingsHelp())
-    .action(async ({ participants }: { participants?: boolean }) =>
-      onExit(await move(participants === true)),
+    .action(async ({ participants, check }: { participants?: boolean; check?: boolean }) =>
+      onExit(await onApplication(participants === true, check === true ? checkRead : move)),
     );
 }
 
-async function move(participants: boolean): Promise<ExitCode> {
+type Application = Pick<RepartitionOptions, 'topology' | 'settings' | 'broker' | 'clock' | 'log'>;
+
+async function onApplication(
+  participants: boolean,
+  act: (application: Application) => Promise<ExitCode>,
+): Promise<ExitCode> {
   const settings = readSettings(environment());
   const telemetry = openTelemetry(settings.logLevel as LogLevel);
   const house = await openKafkaHouse({
@@ -41,7 +56,7 @@ async function move(participants: boolean): Promise<ExitCode> {
     telemetry,
   });
   try {
-    const moved = await repartitionState({
+    return await act({
       topology: await topologyOf(settings, house, participants),
       settings: {
         applicationId: participants ? participantsIdOf(settings.applicationId) : settings.applicationId,
@@ -51,13 +66,26 @@ async function move(participants: boolean): Promise<ExitCode> {
       clock: house.clock,
       log: telemetry.log,
     });
-    for (const { topic, from, to, rows } of moved)
-      process.stdout.write(`${topic}: ${from} -> ${to} partitions, ${rows} rows\n`);
-    if (moved.length === 0) process.stdout.write('all state lies where it belongs\n');
-    return exitCodes.ok;
   } finally {
     await house.close();
   }
+}
+
+async function move(application: Application): Promise<ExitCode> {
+  const moved = await repartitionState(application);
+  for (const { topic, from, to, rows } of moved)
+    process.stdout.write(`${topic}: ${from} -> ${to} partitions, ${rows} rows\n`);
+  if (moved.length === 0) process.stdout.write('all state lies where it belongs\n');
+  return exitCodes.ok;
+}
+
+async function checkRead(application: Application): Promise<ExitCode> {
+  const unread = await unreadInputs(application);
+  for (const { topic, partition, records } of unread)
+    process.stdout.write(`${topic}-${partition}: ${records} records are not processed\n`);
+  if (unread.length > 0) return exitCodes.failed;
+  process.stdout.write('all inputs are read to their ends\n');
+  return exitCodes.ok;
 }
 
 async function topologyOf(settings: Settings, { registry, schemas, clock }: House, participants: boolean) {

@@ -15,7 +15,8 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 export const exitCodesHelp = `
 Exit codes:
   0    done
-  1    failed: the run ended with an error, or a replay found duplicates or orders it cannot explain
+  1    failed: the run ended with an error, a replay found duplicates or orders it cannot
+       explain, or repartition --check found records that are not processed
   2    wrong usage, a wrong setting, or input that cannot be read (the message names file, line and column)
   3    the broker, the registry or the running instance does not answer
   4    the port or the data directory is in use by another process

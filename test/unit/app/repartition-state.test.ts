@@ -7,6 +7,7 @@ import { afterEach, describe, it } from 'mocha';
 import { repartitionState } from '../../../src/app/repartition-state.ts';
 import { placementOf } from '../../../src/app/row-placement.ts';
 import { StreamsApp } from '../../../src/app/streams-app.ts';
+import { unreadInputs } from '../../../src/app/unread-inputs.ts';
 import type { StreamsError } from '../../../src/base/errors.ts';
 import { partitionForKey } from '../../../src/base/murmur2.ts';
 import { wallClock } from '../../../src/base/wall-clock.ts';
@@ -189,9 +190,9 @@ describe('state moved to other partition counts', () => {
     return broker;
   }
 
-  async function goOn(broker: Broker, disk: MemoryDisk): Promise<Map<string, string[]>> {
+  async function goOn(broker: Broker, disk: MemoryDisk, from = 9): Promise<Map<string, string[]>> {
     const app = await start(broker, disk);
-    await feed(broker, 5, 9, 20);
+    await feed(broker, 5, from, 20);
     await allRead(broker, app);
     await stop(app);
     return results(broker);
@@ -204,6 +205,9 @@ describe('state moved to other partition counts', () => {
       broker,
       onStep,
     });
+
+  const unread = (broker: Broker) =>
+    unreadInputs({ topology: program(), settings: { applicationId: 'app' }, broker });
 
   const isMismatch = (words: RegExp) => (error: StreamsError) =>
     error.code === 'TOPIC_MISMATCH' && words.test(error.message);
@@ -255,10 +259,26 @@ describe('state moved to other partition counts', () => {
   it('is refused while an input is not read to its end, naming it, and nothing is changed', async () => {
     const disk = new MemoryDisk();
     const broker = await grown(disk);
+    assert.deepEqual(await unread(broker), []);
     await feed(broker, 3, 9, 10);
+    const found = await unread(broker);
+    assert.deepEqual(new Set(found.map(({ topic }) => topic)), new Set(['left']));
+    assert.equal(
+      found.reduce((sum, { records }) => sum + records, 0),
+      keys.length,
+    );
     const before = (await broker.admin.listTopics()).sort();
     await assert.rejects(move(broker), isMismatch(/records of left-\d are not processed yet/));
     assert.deepEqual((await broker.admin.listTopics()).sort(), before);
+  });
+
+  it('is not held up by records that lie where their keys belong now', async () => {
+    const disk = new MemoryDisk();
+    const broker = await grown(disk);
+    await feed(broker, 5, 9, 12);
+    assert.ok((await unread(broker)).some(({ partition }) => partition < 3));
+    await move(broker);
+    assert.deepEqual(await goOn(broker, disk, 12), await expected());
   });
 
   it('is refused for a store of which nobody knows where rows belong, naming it', async () => {
