@@ -286,7 +286,9 @@ class TestRun {
     if (this.#folder === undefined) return;
     const ended = await endLedger(join(this.#folder, 'ledger'));
     if (ended > 0) say(`${ended} server process(es) ended`);
-    if (process.env.MILLRACE_TEST_KEEP === '1') say(`logs and data are kept in ${this.#folder}`);
+    // What failed is understood from its logs, which the failure names.
+    const isFailed = this.failures.length > 0 && !this.#interrupted;
+    if (isFailed || process.env.MILLRACE_TEST_KEEP === '1') say(`logs and data are kept in ${this.#folder}`);
     else rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
