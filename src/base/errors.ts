@@ -28,6 +28,7 @@ export const errorCodes = {
   BROKER_UNAVAILABLE: 'retriable',
   BROKER_CLIENT_MISSING: 'user',
   BROKER_REQUEST_FAILED: 'fatal',
+  BROKER_CLIENT_STUCK: 'fatal',
   TOPIC_EXISTS: 'user',
   TOPIC_UNKNOWN: 'user',
   TOPIC_MISMATCH: 'user',

@@ -350,10 +350,10 @@ export class KafkaAdmin implements Admin {
   }
 
   /**
-   * True when the group has settled and has no partition for the member of that client id. Only for groups of the
-   * new protocol. Errors: BROKER_UNAVAILABLE, BROKER_REQUEST_FAILED.
+   * What the group has for the member of that client id; `none` only once the group has settled. Only for groups of
+   * the new protocol. Errors: BROKER_UNAVAILABLE, BROKER_REQUEST_FAILED.
    */
-  async hasNoShare(groupId: string, memberClientId: string): Promise<boolean> {
+  async shareInGroup(groupId: string, memberClientId: string): Promise<'some' | 'none' | 'not a member'> {
     const described = await requested(
       'the group cannot be described',
       this.#call<{ readonly groups: readonly NativeGroupDescription[] }>((admin, done) =>
@@ -362,9 +362,10 @@ export class KafkaAdmin implements Admin {
       { group: groupId },
     );
     const [group] = described.groups;
-    if (group === undefined || group.state !== stableGroup) return false;
-    const own = group.members.filter(({ clientId }) => clientId === memberClientId);
-    return own.length > 0 && own.every((each) => each.targetAssignment?.topicPartitions.length === 0);
+    const own = group?.members.filter(({ clientId }) => clientId === memberClientId) ?? [];
+    if (own.length === 0) return 'not a member';
+    const isNone = own.every((each) => each.targetAssignment?.topicPartitions.length === 0);
+    return isNone && group?.state === stableGroup ? 'none' : 'some';
   }
 
   #call<T>(start: (admin: NativeAdmin, done: Done<T>) => void): Promise<T> {

@@ -31,6 +31,7 @@ import {
 } from './kafka-settings.ts';
 
 const transactionTimeoutMsDefault = 10_000;
+const stuckClientsMax = 3;
 /** Measured (docs/performance.md): what stays behind of each offset of a transaction. */
 const leakedBytesPerOffset = 100;
 
@@ -75,6 +76,8 @@ class KafkaBroker implements Broker {
   readonly #offsetReaders = new Map<string, Promise<KafkaHandle<NativeConsumer>>>();
   #producersSuspected = 0;
   #offsetsSent = 0;
+  /** Producers inside which a call has not come back. */
+  #clientsStuck = 0;
   #closed = false;
 
   constructor(options: KafkaBrokerOptions, library: KafkaLibrary) {
@@ -133,7 +136,7 @@ class KafkaBroker implements Broker {
     await this.admin.requireTopics([{ topic: options.topic, partition: 0 }]);
     const wakeup = new Wakeup(clock);
     const { groupId, topic, instanceId, sessionTimeoutMs } = options;
-    // Instances share the client id, and `hasNoShare` has to find this one among the group's members.
+    // Instances share the client id, and `shareInGroup` has to find this one among the group's members.
     const memberId = `${clientId}-member-${hostname()}-${process.pid}-${++KafkaBroker.#members}`;
     const member: KafkaGroupMember = new KafkaGroupMember({
       groupId,
@@ -144,7 +147,7 @@ class KafkaBroker implements Broker {
       clock,
       log,
       onClose: () => this.#open.delete(member),
-      hasNoShare: () => this.admin.hasNoShare(groupId, memberId),
+      shareInGroup: () => this.admin.shareInGroup(groupId, memberId),
       connect: async (protocol, onRebalance) => {
         const settings = memberSettings(this.#basics, memberId, {
           groupId,
@@ -171,6 +174,7 @@ class KafkaBroker implements Broker {
     readonly transactionTimeoutMs?: number;
   }): Promise<Producer> {
     this.#requireOpen();
+    this.#requireThreads();
     const { clock, log } = this.#options;
     const { clientId, transactionalId } = options;
     const transactionTimeoutMs = options.transactionTimeoutMs ?? transactionTimeoutMsDefault;
@@ -194,6 +198,10 @@ class KafkaBroker implements Broker {
       log,
       onOffsetsSent: (count) => {
         this.#offsetsSent += count;
+      },
+      onStuck: () => {
+        this.#clientsStuck += 1;
+        return { returned: () => (this.#clientsStuck -= 1) };
       },
       onClose: () => {
         if (watch.suspicion !== undefined) this.#producersSuspected += 1;
@@ -246,6 +254,15 @@ class KafkaBroker implements Broker {
     return handle;
   }
 
+  /** Each stuck client holds one of the threads that all native calls of the process share, four unless set otherwise. */
+  #requireThreads(): void {
+    if (this.#clientsStuck < stuckClientsMax) return;
+    throw new StreamsError('BROKER_CLIENT_STUCK', 'calls inside the Kafka client have not come back', {
+      context: { clients: this.#clientsStuck },
+      hint: 'start the process again',
+    });
+  }
+
   #requireOpen(): void {
     if (this.#closed) throw new StreamsError('BROKER_REQUEST_FAILED', 'this Kafka broker is closed');
   }
@@ -281,6 +298,11 @@ class KafkaBroker implements Broker {
       'millrace_kafka_producers_distrusted_total',
       'Transactional producers closed because one of their requests may have been repeated.',
       () => [{ value: this.#producersSuspected }],
+    );
+    metrics?.gauge(
+      'millrace_kafka_clients_stuck',
+      'Kafka clients inside which a call has not come back; at three of them the instance ends.',
+      () => [{ value: this.#clientsStuck }],
     );
     metrics?.gauge(
       'millrace_client_leak_bytes_estimate',

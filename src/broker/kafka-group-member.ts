@@ -28,6 +28,8 @@ const rejoinPauseMs = 1_000;
 const rejoinPauseMaxMs = 10_000;
 /** Between two askings for the share of a member that was told of none. */
 const askSharePauseMs = 1_000;
+/** A member that the group has not known for so long, while the broker answers, is not joining any more. */
+const unknownMsMax = 30_000;
 /** How long offsets are committed again and again while the group is on the move or the broker away. */
 const commitTimeoutMs = 10_000;
 const commitPauseMs = 50;
@@ -50,8 +52,8 @@ export interface KafkaGroupMemberOptions {
   readonly instanceId: string | undefined;
   readonly protocol: GroupProtocol | 'auto';
   readonly connect: ConnectMember;
-  /** Asks the broker whether the group has settled with nothing for this member. */
-  readonly hasNoShare: () => Promise<boolean>;
+  /** Asks the broker what the group has for this member. */
+  readonly shareInGroup: () => Promise<'some' | 'none' | 'not a member'>;
   readonly wakeup: Wakeup;
   readonly clock: Clock;
   readonly log: Logger;
@@ -68,6 +70,8 @@ interface Session {
   greeted: boolean;
   /** When the broker was last asked for it. Units: monotonic milliseconds. */
   askedMs: number;
+  /** Since when the group does not know of it, as far as was asked. Units: monotonic milliseconds. */
+  unknownSinceMs: number | undefined;
   fatalReason: string | undefined;
 }
 
@@ -267,6 +271,7 @@ export class KafkaGroupMember implements GroupMember {
       joined: false,
       greeted: false,
       askedMs: this.#options.clock.monotonicMs(),
+      unknownSinceMs: undefined,
       fatalReason: undefined,
     };
     session.current = opened;
@@ -415,17 +420,21 @@ export class KafkaGroupMember implements GroupMember {
 
   /**
    * In the new protocol the library is silent to a member for which the group has nothing, and such an instance
-   * would never be ready: so the broker is asked, beside the polls, until the first share is told.
+   * would never be ready: so the broker is asked, beside the polls, until the first share is told. A library that
+   * has given up joining in silence, seen after lost answers to its first heartbeats, shows in the same answer.
    */
   #watchShare(session: Session): void {
-    const { clock, log, hasNoShare } = this.#options;
+    const { clock, log, shareInGroup } = this.#options;
     if (session.protocol !== 'consumer' || session.greeted) return;
     if (clock.monotonicMs() - session.askedMs < askSharePauseMs) return;
     session.askedMs = Number.POSITIVE_INFINITY;
-    hasNoShare()
+    shareInGroup()
       .then(
-        (none) => {
-          if (!none || session.greeted || session !== this.#session || this.#closed) return;
+        (share) => {
+          if (session.greeted || session !== this.#session || this.#closed) return;
+          if (share === 'not a member') this.#joinAgain(session);
+          else session.unknownSinceMs = undefined;
+          if (share !== 'none') return;
           session.greeted = true;
           this.#tell({ type: 'assigned', partitions: [] });
         },
@@ -438,6 +447,20 @@ export class KafkaGroupMember implements GroupMember {
       .finally(() => {
         session.askedMs = clock.monotonicMs();
       });
+  }
+
+  /** With a new client object, once the group has not known of this one for long. */
+  #joinAgain(session: Session): void {
+    const { clock, log, instanceId } = this.#options;
+    const nowMs = clock.monotonicMs();
+    session.unknownSinceMs ??= nowMs;
+    if (nowMs - session.unknownSinceMs < unknownMsMax) return;
+    log.warn('the group does not know of this member, which has asked to join: it joins anew', {
+      group: this.groupId,
+      instanceId,
+      waitedMs: nowMs - session.unknownSinceMs,
+    });
+    this.#rejoin(session.protocol, 0);
   }
 
   #answer(session: Session, event: GroupEvent): void {

@@ -96,6 +96,19 @@ export class KafkaHandle<C extends NativeClient> {
     return this.#closed;
   }
 
+  /**
+   * Instead of `close`, for a client inside which a call has not come back: it is left open, for closing would wait for
+   * that call for ever. It is closed when the call returns after all; `onGone` is told.
+   */
+  abandon(onGone: () => void): void {
+    if (this.#closed !== undefined) return;
+    this.#options.log.error('a call to the Kafka client does not return; the client is left open', {
+      client: this.#options.name,
+    });
+    this.#closed = Promise.resolve();
+    this.#onIdle = () => this.#disconnect(this.#client, onGone);
+  }
+
   async #shutDown(): Promise<void> {
     const { clock, log, name } = this.#options;
     const idle = this.#callsInFlight === 0 ? Promise.resolve() : new Promise<void>((r) => (this.#onIdle = r));

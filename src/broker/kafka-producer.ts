@@ -31,6 +31,11 @@ const callTimeoutMs = 5_000;
 /** Added to the transaction's own time-out: after that the coordinator has ended it in any case. */
 const graceMs = 5_000;
 const repeatPauseMs = 50;
+/**
+ * So long after its own time-out a native call is taken for one that never returns: `sendOffsetsToTransaction` waits for
+ * ever where the group's coordinator has left the cluster's metadata meanwhile (librdkafka 2.15, issues 5456 and 5511).
+ */
+const neverReturnsMs = 10_000;
 /** How long `send` waits for space in the library's buffer before it gives up. */
 const spaceTimeoutMs = 60_000;
 const spacePauseMs = 2;
@@ -46,6 +51,8 @@ export interface KafkaProducerOptions {
   readonly onClose: () => void;
   /** Told of every offset that the library is given, and given again: it does not free them. */
   readonly onOffsetsSent: (count: number) => void;
+  /** A call inside the client has not come back; `returned` is called should it do so after all. */
+  readonly onStuck: () => { returned(): void };
 }
 
 type State = 'new' | 'ready' | 'open' | 'broken';
@@ -56,6 +63,8 @@ export class KafkaProducer implements Producer {
   #state: State = 'new';
   /** The first delivery that failed since the last flush of a producer without transactions. */
   #undelivered: StreamsError | undefined;
+  /** Lets go of the member's client, which a call that never returns has used. */
+  #releaseMember: (() => void) | undefined;
 
   constructor(options: KafkaProducerOptions) {
     this.#options = options;
@@ -138,16 +147,15 @@ export class KafkaProducer implements Producer {
       member
         .throughConsumer(
           (consumer) =>
-            new Promise((resolve, reject) => {
-              producer.sendOffsetsToTransaction(list, consumer, timeoutMs, (error) =>
-                error ? reject(error) : resolve(),
-              );
+            new Promise((release) => {
+              this.#releaseMember = release;
+              producer.sendOffsetsToTransaction(list, consumer, timeoutMs, (error) => {
+                release();
+                done(error, undefined);
+              });
             }),
         )
-        .then(
-          () => done(null, undefined),
-          (error: NativeError) => done(error, undefined),
-        );
+        .catch((error: NativeError) => done(error, undefined));
     });
   }
 
@@ -235,7 +243,8 @@ export class KafkaProducer implements Producer {
     for (;;) {
       const leftMs = Math.max(100, Math.min(callTimeoutMs, Math.ceil(deadlineMs - clock.monotonicMs())));
       try {
-        await this.#options.handle.call<void>((producer, done) => call(producer, leftMs, done));
+        const called = this.#options.handle.call<void>((producer, done) => call(producer, leftMs, done));
+        await this.#returning(name, called, leftMs + neverReturnsMs);
         watch.noteCall(name, clock.monotonicMs() - startedMs);
         return;
       } catch (thrown) {
@@ -248,6 +257,23 @@ export class KafkaProducer implements Producer {
         await clock.sleep(repeatPauseMs);
       }
     }
+  }
+
+  /** Errors: those of the call; TRANSACTION_OUTCOME_UNKNOWN when it does not come back, and the producer is lost. */
+  async #returning(name: string, called: Promise<void>, waitMs: number): Promise<void> {
+    const { clock, handle, onStuck, transactionalId } = this.#options;
+    const over = new AbortController();
+    const returned = called.then(() => true).finally(() => over.abort());
+    const late = clock.sleep(waitMs, over.signal).then(() => false);
+    if ((await Promise.race([returned, late])) || over.signal.aborted) return returned.then(() => {});
+    returned.catch(() => {});
+    this.#state = 'broken';
+    this.#releaseMember?.();
+    const stuck = onStuck();
+    handle.abandon(() => stuck.returned());
+    throw new StreamsError('TRANSACTION_OUTCOME_UNKNOWN', `the Kafka client does not return from ${name}`, {
+      context: { transactionalId, waitedMs: waitMs },
+    });
   }
 
   #callError(name: string, error: NativeError, isTimeOut: boolean): StreamsError {
