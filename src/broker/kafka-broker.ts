@@ -201,7 +201,9 @@ class KafkaBroker implements Broker {
       },
       onStuck: () => {
         this.#clientsStuck += 1;
-        return { returned: () => (this.#clientsStuck -= 1) };
+        return () => {
+          this.#clientsStuck -= 1;
+        };
       },
       onClose: () => {
         if (watch.suspicion !== undefined) this.#producersSuspected += 1;

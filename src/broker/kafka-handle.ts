@@ -102,10 +102,13 @@ export class KafkaHandle<C extends NativeClient> {
    */
   abandon(onGone: () => void): void {
     if (this.#closed !== undefined) return;
-    this.#options.log.error('a call to the Kafka client does not return; the client is left open', {
-      client: this.#options.name,
-    });
     this.#closed = Promise.resolve();
+    this.#leaveOpen(onGone);
+  }
+
+  #leaveOpen(onGone: () => void): void {
+    const { log, name } = this.#options;
+    log.error('a call to the Kafka client does not return; the client is left open', { client: name });
     this.#onIdle = () => this.#disconnect(this.#client, onGone);
   }
 
@@ -113,7 +116,7 @@ export class KafkaHandle<C extends NativeClient> {
     const { clock, log, name } = this.#options;
     const idle = this.#callsInFlight === 0 ? Promise.resolve() : new Promise<void>((r) => (this.#onIdle = r));
     if (!(await within(clock, idle, closeTimeoutMs))) {
-      log.error('a call to the Kafka client does not return; the client is left open', { client: name });
+      this.#leaveOpen(() => {});
       return;
     }
     const gone = new Promise<void>((resolve) => this.#disconnect(this.#client, resolve));
@@ -158,7 +161,7 @@ export class KafkaHandle<C extends NativeClient> {
 }
 
 /** Whether the promise settles in time; its rejection is the caller's to see elsewhere. */
-async function within(clock: Clock, promise: Promise<void>, waitMs: number): Promise<boolean> {
+export async function within(clock: Clock, promise: Promise<void>, waitMs: number): Promise<boolean> {
   const cancel = new AbortController();
   const settled = promise.then(
     () => true,

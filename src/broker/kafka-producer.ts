@@ -22,7 +22,7 @@ import {
   transactionError,
 } from './kafka-errors.ts';
 import { KafkaGroupMember } from './kafka-group-member.ts';
-import type { KafkaHandle } from './kafka-handle.ts';
+import { type KafkaHandle, within } from './kafka-handle.ts';
 import type { RetryWatch } from './kafka-retry-watch.ts';
 import { batchOverheadBytes, recordBytesMax } from './kafka-settings.ts';
 
@@ -51,8 +51,8 @@ export interface KafkaProducerOptions {
   readonly onClose: () => void;
   /** Told of every offset that the library is given, and given again: it does not free them. */
   readonly onOffsetsSent: (count: number) => void;
-  /** A call inside the client has not come back; `returned` is called should it do so after all. */
-  readonly onStuck: () => { returned(): void };
+  /** A call inside the client has not come back; what it gives is called should that happen after all. */
+  readonly onStuck: () => () => void;
 }
 
 type State = 'new' | 'ready' | 'open' | 'broken';
@@ -262,15 +262,10 @@ export class KafkaProducer implements Producer {
   /** Errors: those of the call; TRANSACTION_OUTCOME_UNKNOWN when it does not come back, and the producer is lost. */
   async #returning(name: string, called: Promise<void>, waitMs: number): Promise<void> {
     const { clock, handle, onStuck, transactionalId } = this.#options;
-    const over = new AbortController();
-    const returned = called.then(() => true).finally(() => over.abort());
-    const late = clock.sleep(waitMs, over.signal).then(() => false);
-    if ((await Promise.race([returned, late])) || over.signal.aborted) return returned.then(() => {});
-    returned.catch(() => {});
+    if (await within(clock, called, waitMs)) return called;
     this.#state = 'broken';
     this.#releaseMember?.();
-    const stuck = onStuck();
-    handle.abandon(() => stuck.returned());
+    handle.abandon(onStuck());
     throw new StreamsError('TRANSACTION_OUTCOME_UNKNOWN', `the Kafka client does not return from ${name}`, {
       context: { transactionalId, waitedMs: waitMs },
     });

@@ -11,6 +11,7 @@ import type { Processor, ProcessorContext, Record, Timer, TimerClock } from '../
 import { Topology } from '../../src/graph/topology.ts';
 import { longSerde, stringSerde } from '../../src/serde/serde.ts';
 import { MemoryDisk } from '../../src/store/memory-backend.ts';
+import { withPolls } from '../support/changed-broker.ts';
 import { CommitBench, type CommitBenchOptions } from '../support/commit-bench.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -130,19 +131,7 @@ describe('rules of time', () => {
     skewMs = 7_200_000;
     assert.ok(clock.nowMs() > dueMs, 'the timers are due');
     let emptyPolls = 0;
-    const slow: Broker = {
-      kind: broker.kind,
-      admin: broker.admin,
-      joinGroup: (options) => broker.joinGroup(options),
-      openProducer: (options) => broker.openProducer(options),
-      close: () => broker.close(),
-      openConsumer: async (options) => {
-        const consumer = await broker.openConsumer(options);
-        const { poll } = consumer;
-        consumer.poll = async (how) => (emptyPolls++ < 20 ? [] : poll.call(consumer, how));
-        return consumer;
-      },
-    };
+    const slow = withPolls(broker, async (consumer, how) => (emptyPolls++ < 20 ? [] : consumer.poll(how)));
     const second = await start(slow);
     await eventually(() => second.status().ready && second.status().tasks[0]?.timers === 0, {
       what: 'no timer to be left',

@@ -64,7 +64,9 @@ class Bench {
       onOffsetsSent: () => {},
       onStuck: () => {
         this.stuck++;
-        return { returned: () => this.stuck-- };
+        return () => {
+          this.stuck--;
+        };
       },
     });
   }

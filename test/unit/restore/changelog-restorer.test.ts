@@ -9,7 +9,7 @@ import { sortableInteger } from '../../../src/base/bytes.ts';
 import { StreamsError } from '../../../src/base/errors.ts';
 import { silentTelemetry } from '../../../src/base/telemetry-port.ts';
 import { wallClock } from '../../../src/base/wall-clock.ts';
-import type { Broker, Consumer, Producer } from '../../../src/broker/broker-port.ts';
+import type { Broker, Producer } from '../../../src/broker/broker-port.ts';
 import { type EmbeddedBroker, openEmbeddedBroker } from '../../../src/broker/embedded-broker.ts';
 import { deadLetterPolicy } from '../../../src/failure/failure-policy.ts';
 import { Topology } from '../../../src/graph/topology.ts';
@@ -19,6 +19,7 @@ import { openMemoryBackend } from '../../../src/store/memory-backend.ts';
 import { TaskState } from '../../../src/store/task-state.ts';
 import { planApplication, type TaskPlan } from '../../../src/task/task-plan.ts';
 import { clockKey, inputClock } from '../../../src/task/timer-index.ts';
+import { withPolls } from '../../support/changed-broker.ts';
 import { eventually } from '../../support/eventually.ts';
 
 const strings = { keySerde: stringSerde, valueSerde: stringSerde };
@@ -89,22 +90,6 @@ class Bench {
   }
 }
 
-/** The broker with every consumer changed before it is used. */
-function patched(broker: Broker, change: (consumer: Consumer) => void): Broker {
-  return {
-    kind: broker.kind,
-    admin: broker.admin,
-    joinGroup: (options) => broker.joinGroup(options),
-    openProducer: (options) => broker.openProducer(options),
-    close: () => broker.close(),
-    openConsumer: async (options) => {
-      const consumer = await broker.openConsumer(options);
-      change(consumer);
-      return consumer;
-    },
-  };
-}
-
 function record(topic: string, key: Buffer, value: Buffer) {
   return { topic, partition: 0, key, value, timestamp: 1, headers: [] };
 }
@@ -120,13 +105,11 @@ describe('a restore', () => {
     await open.begin();
     await bench.write(open, 'b', 'not yet');
     let polls = 0;
-    const failing = patched(bench.broker, (consumer) => {
-      const { poll } = consumer;
-      consumer.poll = (asked) =>
-        ++polls === 1
-          ? poll.call(consumer, asked)
-          : Promise.reject(new StreamsError('BROKER_UNAVAILABLE', 'gone (injected)'));
-    });
+    const failing = withPolls(bench.broker, (consumer, how) =>
+      ++polls === 1
+        ? consumer.poll(how)
+        : Promise.reject(new StreamsError('BROKER_UNAVAILABLE', 'gone (injected)')),
+    );
     // Slow enough for the rejection to come first.
     const beforeWrite = async () => {
       for (let turn = 0; turn < 5; turn++) await wallClock.yield();
@@ -182,12 +165,9 @@ describe('a restore', () => {
     };
     assert.equal(await records(), 10 * keys);
     let polls = 0;
-    const small = patched(bench.broker, (consumer) => {
-      const { poll } = consumer;
-      consumer.poll = async ({ waitMs }) => {
-        if (++polls === 3) await bench.broker.maintain();
-        return poll.call(consumer, { recordsMax: 30, waitMs });
-      };
+    const small = withPolls(bench.broker, async (consumer, { waitMs }) => {
+      if (++polls === 3) await bench.broker.maintain();
+      return consumer.poll({ recordsMax: 30, waitMs });
     });
     assert.equal((await bench.restore(small)).outcome, 'restored');
     const left = await records();
