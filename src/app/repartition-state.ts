@@ -27,7 +27,8 @@ import type { Topology } from '../graph/topology.ts';
 import type { ApplicationPlan, InternalTopic, TaskPlan } from '../task/task-plan.ts';
 import { repartitionPlanTopic } from './internal-topics.ts';
 import { type Placement, placementOf, taskStorePlacement } from './row-placement.ts';
-import { isMisplaced, planOnBroker, readCommitted, unreadOf } from './unread-inputs.ts';
+import { planOnBroker, readCommitted } from './topics-on-broker.ts';
+import { isMisplaced, unreadOf } from './unread-inputs.ts';
 
 export interface RepartitionOptions {
   readonly topology: Topology;
@@ -255,26 +256,21 @@ class StateMover {
     const { broker } = this.#options;
     const fromOf = new Map(changelogs.map(({ store, from }) => [store, from]));
     const internal = new Set(plan.internalTopics.map(({ name }) => name));
-    const tasks = plan.tasks.filter(({ taskStore }) => fromOf.has(taskStore));
-    const described = await broker.admin.describeTopics(
-      tasks.flatMap(({ inputs }) => inputs.map(({ topic }) => topic)),
+    // What an input has beyond the old count was written by the new one.
+    const inputs = plan.tasks.flatMap((task) =>
+      task.inputs.filter(({ partition }) => partition < (fromOf.get(task.taskStore) ?? 0)),
     );
-    const countOf = new Map(described.map((topic) => [topic?.name, topic?.partitions ?? 1]));
-    for (const task of tasks) {
-      const from = must(fromOf.get(task.taskStore), 'a moving task has a changelog');
-      const [unread] = await unreadOf(
-        task,
-        { broker, applicationId: this.#applicationId },
-        (input, key) =>
-          input.partition < from &&
-          (internal.has(input.topic) || isMisplaced(input, key, countOf.get(input.topic) ?? 1)),
-      );
-      if (unread === undefined) continue;
-      throw mismatch(
-        `${unread.records} records of ${unread.topic}-${unread.partition} are not processed yet, and lie where their keys belonged before`,
-        'topics may get more partitions only when all of them are read: stop what writes to them, wait until millrace repartition --check (unreadInputs) finds nothing, then stop the instances; these records have to be written again under the new count, and the offset of the group moved behind them',
-      );
-    }
+    const at = { broker, applicationId: this.#applicationId };
+    const [unread] = await unreadOf(
+      inputs,
+      at,
+      (input, key) => internal.has(input.topic) || isMisplaced(input, key),
+    );
+    if (unread === undefined) return;
+    throw mismatch(
+      `${unread.records} records of ${unread.topic}-${unread.partition} are not processed yet, and lie where their keys belonged before`,
+      'topics may get more partitions only when all of them are read: stop what writes to them, wait until millrace repartition --check (unreadInputs) finds nothing, then stop the instances; these records have to be written again under the new count, and the offset of the group moved behind them',
+    );
   }
 
   async #moveRows(changelog: Changelog, placement: Placement, copy: string): Promise<number> {

@@ -37,6 +37,7 @@ import { StreamThread } from '../thread/stream-thread.ts';
 import type { StandbySettings } from '../thread/thread-options.ts';
 import { ensureInternalTopics } from './internal-topics.ts';
 import { registerMetrics } from './streams-metrics.ts';
+import { partitionCounts } from './topics-on-broker.ts';
 
 export type StreamsState =
   | 'CREATED'
@@ -236,9 +237,7 @@ export class StreamsApp {
     const topology = bindPatterns(this.#options.topology, settings.applicationId, existing);
     const chosen = topology.choosesTopics ? existing.filter((name) => !name.startsWith('__')) : [];
     const names = [...new Set([...externalTopics(topology), ...chosen])];
-    const described = await broker.admin.describeTopics(names);
-    const counts = new Map<string, number>();
-    for (const topic of described) if (topic !== undefined) counts.set(topic.name, topic.partitions);
+    const counts = await partitionCounts(broker.admin, names);
     this.#plan = planApplication(topology, settings.applicationId, counts);
     await ensureInternalTopics(this.#internalTopics(this.#plan), existing, {
       admin: broker.admin,
