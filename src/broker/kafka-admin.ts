@@ -24,6 +24,7 @@ import type {
 } from './kafka-client-types.ts';
 import { asNativeError, kafkaCode, requestError } from './kafka-errors.ts';
 import { type KafkaHandle, requested } from './kafka-handle.ts';
+import type { Share } from './kafka-share-watch.ts';
 
 /** A single admin request. */
 const requestTimeoutMs = 10_000;
@@ -353,7 +354,7 @@ export class KafkaAdmin implements Admin {
    * What the group has for the member of that client id; `none` only once the group has settled. Only for groups of
    * the new protocol. Errors: BROKER_UNAVAILABLE, BROKER_REQUEST_FAILED.
    */
-  async shareInGroup(groupId: string, memberClientId: string): Promise<'some' | 'none' | 'not a member'> {
+  async shareInGroup(groupId: string, memberClientId: string): Promise<Share> {
     const described = await requested(
       'the group cannot be described',
       this.#call<{ readonly groups: readonly NativeGroupDescription[] }>((admin, done) =>

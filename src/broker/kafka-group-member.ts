@@ -22,14 +22,11 @@ import type {
 import { asNativeError, kafkaCode, offsetsError, requestError } from './kafka-errors.ts';
 import type { KafkaHandle, Wakeup } from './kafka-handle.ts';
 import type { GroupProtocol } from './kafka-settings.ts';
+import { type Share, ShareWatch } from './kafka-share-watch.ts';
 
 /** Pauses between attempts to get a static name that another process holds. */
 const rejoinPauseMs = 1_000;
 const rejoinPauseMaxMs = 10_000;
-/** Between two askings for the share of a member that was told of none. */
-const askSharePauseMs = 1_000;
-/** A member that the group has not known for so long, while the broker answers, is not joining any more. */
-const unknownMsMax = 30_000;
 /** How long offsets are committed again and again while the group is on the move or the broker away. */
 const commitTimeoutMs = 10_000;
 const commitPauseMs = 50;
@@ -53,7 +50,7 @@ export interface KafkaGroupMemberOptions {
   readonly protocol: GroupProtocol | 'auto';
   readonly connect: ConnectMember;
   /** Asks the broker what the group has for this member. */
-  readonly shareInGroup: () => Promise<'some' | 'none' | 'not a member'>;
+  readonly shareInGroup: () => Promise<Share>;
   readonly wakeup: Wakeup;
   readonly clock: Clock;
   readonly log: Logger;
@@ -68,10 +65,8 @@ interface Session {
   joined: boolean;
   /** Its first share, be it none, is told. */
   greeted: boolean;
-  /** When the broker was last asked for it. Units: monotonic milliseconds. */
-  askedMs: number;
-  /** Since when the group does not know of it, as far as was asked. Units: monotonic milliseconds. */
-  unknownSinceMs: number | undefined;
+  /** Asked until then. */
+  readonly watch: ShareWatch;
   fatalReason: string | undefined;
 }
 
@@ -270,8 +265,7 @@ export class KafkaGroupMember implements GroupMember {
       protocol,
       joined: false,
       greeted: false,
-      askedMs: this.#options.clock.monotonicMs(),
-      unknownSinceMs: undefined,
+      watch: new ShareWatch(this.#options),
       fatalReason: undefined,
     };
     session.current = opened;
@@ -306,7 +300,8 @@ export class KafkaGroupMember implements GroupMember {
       if (error instanceof StreamsError) throw error;
       await this.#failed(session, asNativeError(error));
     }
-    this.#watchShare(session);
+    if (session.protocol === 'consumer' && !session.greeted)
+      session.watch.look((share) => this.#found(session, share));
   }
 
   async #failed(session: Session, error: NativeError): Promise<void> {
@@ -418,47 +413,18 @@ export class KafkaGroupMember implements GroupMember {
     this.#options.wakeup.wake();
   }
 
-  /**
-   * In the new protocol the library is silent to a member for which the group has nothing, and such an instance
-   * would never be ready: so the broker is asked, beside the polls, until the first share is told. A library that
-   * has given up joining in silence, seen after lost answers to its first heartbeats, shows in the same answer.
-   */
-  #watchShare(session: Session): void {
-    const { clock, log, shareInGroup } = this.#options;
-    if (session.protocol !== 'consumer' || session.greeted) return;
-    if (clock.monotonicMs() - session.askedMs < askSharePauseMs) return;
-    session.askedMs = Number.POSITIVE_INFINITY;
-    shareInGroup()
-      .then(
-        (share) => {
-          if (session.greeted || session !== this.#session || this.#closed) return;
-          if (share === 'not a member') this.#joinAgain(session);
-          else session.unknownSinceMs = undefined;
-          if (share !== 'none') return;
-          session.greeted = true;
-          this.#tell({ type: 'assigned', partitions: [] });
-        },
-        (error: unknown) =>
-          log.debug('the group does not tell the share of this member', {
-            group: this.groupId,
-            reason: asNativeError(error).message,
-          }),
-      )
-      .finally(() => {
-        session.askedMs = clock.monotonicMs();
-      });
-  }
-
-  /** With a new client object, once the group has not known of this one for long. */
-  #joinAgain(session: Session): void {
-    const { clock, log, instanceId } = this.#options;
-    const nowMs = clock.monotonicMs();
-    session.unknownSinceMs ??= nowMs;
-    if (nowMs - session.unknownSinceMs < unknownMsMax) return;
-    log.warn('the group does not know of this member, which has asked to join: it joins anew', {
+  /** What the library did not say. */
+  #found(session: Session, share: 'none' | 'not a member'): void {
+    if (session.greeted || session !== this.#session || this.#closed) return;
+    if (share === 'none') {
+      session.greeted = true;
+      this.#tell({ type: 'assigned', partitions: [] });
+      return;
+    }
+    const { log, instanceId } = this.#options;
+    log.warn('the group does not know of this member, which asked to join long ago: it joins anew', {
       group: this.groupId,
       instanceId,
-      waitedMs: nowMs - session.unknownSinceMs,
     });
     this.#rejoin(session.protocol, 0);
   }
